@@ -1,0 +1,52 @@
+/** `weighlock cache list|prune` */
+import type { Command } from "commander"
+import { type CommonFlags, common, openContext } from "../context.ts"
+import { usage } from "../errors.ts"
+import type { Io } from "../io.ts"
+import { formatBytes } from "../progress.ts"
+
+const units: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+
+export function cacheCommand(program: Command, io: Io): void {
+  const cache = program.command("cache").description("what was downloaded")
+
+  common(cache.command("list"))
+    .description("cached files, least recently used first")
+    .action(async (flags: CommonFlags) => {
+      const { settings, out } = await openContext(io, flags)
+      const { Cache } = await import("@weighlock/client")
+      const opened = await Cache.open(settings.cache)
+      const entries = await opened.list()
+      const total = entries.reduce((sum, { size }) => sum + size, 0)
+      out.result({
+        json: {
+          folder: opened.folder,
+          bytes: total,
+          entries: entries.map(({ digest, size, usedAt }) => ({ sha256: digest, size, usedAt: usedAt.toISOString() })),
+        },
+        text: [
+          ...entries.map(
+            ({ digest, size, usedAt }) => `${digest}  ${formatBytes(size).padStart(9)}  ${usedAt.toISOString()}`,
+          ),
+          `${entries.length} files, ${formatBytes(total)} in ${opened.folder}`,
+        ].join("\n"),
+      })
+    })
+
+  common(cache.command("prune"))
+    .description("remove the least recently used files beyond a size, and leftovers")
+    .requiredOption("--max-bytes <size>", "what may stay, such as 0, 500M or 20G")
+    .action(async (flags: CommonFlags & { maxBytes: string }) => {
+      const { settings, out } = await openContext(io, flags)
+      const { Cache } = await import("@weighlock/client")
+      const { removed, bytes } = await (await Cache.open(settings.cache)).prune(parseSize(flags.maxBytes))
+      out.result({ json: { removed, bytes }, text: `removed ${removed} files, ${formatBytes(bytes)}` })
+    })
+}
+
+function parseSize(text: string): number {
+  const [, digits, unit = ""] = /^(\d{1,15})([KMGT]?)$/.exec(text) ?? []
+  if (digits === undefined)
+    throw usage(`${JSON.stringify(text)} is not a size`, "write a number of bytes, or 500M, 20G")
+  return Number(digits) * (units[unit] ?? 1)
+}

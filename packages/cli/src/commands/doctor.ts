@@ -1,0 +1,85 @@
+/** `weighlock doctor`: what is here, what is missing, and what to do about it. */
+import { join } from "node:path"
+import type { Command } from "commander"
+import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import type { Io } from "../io.ts"
+
+interface Finding {
+  readonly name: string
+  readonly state: "ok" | "warning" | "problem"
+  readonly detail: string
+}
+
+export function doctorCommand(program: Command, io: Io): void {
+  connection(program.command("doctor"))
+    .description("check keys, trust root, cache, engines and the way to the registry")
+    .action(async (flags: CommonFlags & ConnectionFlags) => {
+      const context = await openContext(io, flags)
+      const findings: Finding[] = [
+        { name: "node", state: "ok", detail: `${process.version} on ${process.platform}-${process.arch}` },
+        ...(await Promise.all([
+          checked("keys", () => keys(context)),
+          checked("trust", () => trust(context, flags)),
+          checked("cache", () => cache(context)),
+          checked("registry", () => registry(context, flags)),
+          checked("engines", () => engines()),
+        ])),
+      ]
+      context.out.result({
+        json: { findings },
+        text: findings
+          .map(
+            ({ name, state, detail }) => `${state === "ok" ? "ok      " : state.padEnd(8)} ${name.padEnd(9)} ${detail}`,
+          )
+          .join("\n"),
+      })
+    })
+}
+
+async function checked(name: string, look: () => Promise<Omit<Finding, "name">>): Promise<Finding> {
+  try {
+    return { name, ...(await look()) }
+  } catch (error) {
+    return { name, state: "problem", detail: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+async function keys({ settings }: Context): Promise<Omit<Finding, "name">> {
+  const { keyLabels, keyPath } = await import("../keys.ts")
+  const { readKeyFile } = await import("@weighlock/manifest/node")
+  const labels = await keyLabels(settings)
+  for (const label of labels) await readKeyFile(keyPath(settings, label))
+  if (labels.length === 0)
+    return { state: "warning", detail: `none in ${join(settings.home, "keys")}: you can fetch, but not publish` }
+  return { state: "ok", detail: `${labels.join(", ")} in ${join(settings.home, "keys")}` }
+}
+
+async function trust({ settings }: Context, flags: ConnectionFlags): Promise<Omit<Finding, "name">> {
+  const { readTrust } = await import("@weighlock/client")
+  const where = settings.trust(flags)
+  const chain = await readTrust(where)
+  if (chain === null) return { state: "ok", detail: `pinned: ${where}` }
+  const days = Math.floor((chain.current.expires.getTime() - Date.now()) / 86_400_000)
+  return {
+    state: days < 0 ? "problem" : days < 30 ? "warning" : "ok",
+    detail: `${where}: ${chain.current.registry}, ${days < 0 ? "expired" : `${days} days left`}`,
+  }
+}
+
+async function cache({ settings }: Context): Promise<Omit<Finding, "name">> {
+  const { Cache } = await import("@weighlock/client")
+  const entries = await (await Cache.open(settings.cache)).list()
+  return { state: "ok", detail: `${entries.length} files in ${settings.cache}` }
+}
+
+async function registry({ settings, progress }: Context, flags: ConnectionFlags): Promise<Omit<Finding, "name">> {
+  const { listModels } = await import("@weighlock/client")
+  const options = await settings.client(flags, progress.update)
+  const models = await listModels(options)
+  return { state: "ok", detail: `${options.registry ?? "the trust root's registry"} answers, ${models.length} models` }
+}
+
+async function engines(): Promise<Omit<Finding, "name">> {
+  const { engineNames } = await import("@weighlock/runtime")
+  return { state: "ok", detail: `known: ${engineNames.join(", ")}; serve says which it chose` }
+}

@@ -1,0 +1,115 @@
+/** `weighlock pull`, `weighlock show`, `weighlock list` */
+import type { VerifiedManifest } from "@weighlock/manifest"
+import type { Command } from "commander"
+import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import type { Io } from "../io.ts"
+import { formatBytes } from "../progress.ts"
+
+type Flags = CommonFlags & ConnectionFlags
+
+export function fetchCommands(program: Command, io: Io): void {
+  connection(program.command("pull <reference>"))
+    .description("fetch a version, verify it, and write its files")
+    .requiredOption("-o, --output <dir>", "a new or empty folder")
+    .action(async (reference: string, flags: Flags & { output: string }) => {
+      const context = await openContext(io, flags)
+      const { pullModel } = await import("@weighlock/client")
+      const folder = context.path(flags.output)
+      const manifest = await pullModel(reference, folder, await context.settings.client(flags, context.progress.update))
+      context.progress.end()
+      context.out.result({
+        json: { ...summary(manifest), output: folder, verified: true },
+        text: `verified ${nameOf(manifest)}\nwrote ${folder}`,
+        digest: `sha256:${manifest.digest}`,
+      })
+    })
+
+  connection(program.command("show <reference>"))
+    .description("the verified manifest of a version")
+    .action(async (reference: string, flags: Flags) => {
+      const context = await openContext(io, flags)
+      const { showModel } = await import("@weighlock/client")
+      const { manifest } = await showModel(reference, await context.settings.client(flags, context.progress.update))
+      show(context, manifest)
+    })
+
+  connection(program.command("list [model]"))
+    .description("the registry's models, or one model's versions (as the registry says)")
+    .action(async (model: string | undefined, flags: Flags) => {
+      const context = await openContext(io, flags)
+      const { listModels, listVersions } = await import("@weighlock/client")
+      const { parseModelName } = await import("@weighlock/manifest")
+      const options = await context.settings.client(flags, context.progress.update)
+      if (model === undefined) {
+        const models = await listModels(options)
+        context.out.result({
+          json: { models },
+          text:
+            models
+              .map((listed) => `${listed.model}  ${listed.versions} version${listed.versions === 1 ? "" : "s"}`)
+              .join("\n") || "no models",
+        })
+        return
+      }
+      const versions = await listVersions(parseModelName(model), options)
+      context.out.result({
+        json: { model, versions },
+        text:
+          versions
+            .map(({ version, manifest, createdAt }) => `${version}  sha256:${manifest}  ${createdAt}`)
+            .join("\n") || "no versions",
+      })
+    })
+}
+
+function show({ out }: Context, manifest: VerifiedManifest): void {
+  const rows = [
+    ["model", `${manifest.model}@${manifest.version}`],
+    ["manifest", `sha256:${manifest.digest}`],
+    ["registry", manifest.registry],
+    ["created", manifest.createdAt],
+    ["format", `${manifest.format}${manifest.entrypoint === undefined ? "" : ` (${manifest.entrypoint})`}`],
+    ...manifest.signers.map((keyid) => ["signed by", keyid]),
+    ...Object.entries(manifest.metadata).map(([key, value]) => [key, value]),
+  ]
+  const files = manifest.resources.map(
+    ({ name, digest, size }) => `  ${digest}  ${formatBytes(size).padStart(9)}  ${name}`,
+  )
+  out.result({
+    json: {
+      ...summary(manifest),
+      createdAt: manifest.createdAt,
+      signers: manifest.signers,
+      metadata: { ...manifest.metadata },
+      resources: manifest.resources.map(({ name, digest, size }) => ({ name, sha256: digest, size })),
+      verified: true,
+    },
+    text: [...rows.map(([key = "", value = ""]) => `${key.padEnd(10)} ${value}`), ...files].join("\n"),
+    digest: `sha256:${manifest.digest}`,
+  })
+}
+
+export function summary({
+  registry,
+  model,
+  version,
+  digest,
+  format,
+  entrypoint,
+  resources,
+}: VerifiedManifest): Record<string, unknown> {
+  return {
+    registry,
+    model,
+    version,
+    manifest: `sha256:${digest}`,
+    format,
+    entrypoint,
+    files: resources.length,
+    bytes: resources.reduce((sum, { size }) => sum + size, 0),
+  }
+}
+
+function nameOf({ model, version, digest }: VerifiedManifest): string {
+  return `${model}@${version}  sha256:${digest}`
+}

@@ -1,0 +1,139 @@
+/** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
+import { access, mkdir, readFile } from "node:fs/promises"
+import { join } from "node:path"
+import type { Command } from "commander"
+import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
+import { CliError } from "../errors.ts"
+import { createFile } from "../files.ts"
+import type { Io } from "../io.ts"
+
+interface InitFlags extends CommonFlags {
+  readonly origin: string
+  readonly passphrase: boolean
+  readonly label?: string
+  readonly from?: string
+  readonly key: readonly string[]
+}
+
+export function initCommand(program: Command, io: Io): void {
+  common(program.command("init [dir]"))
+    .description("make the first key, the log key and the trust root of a new registry")
+    .requiredOption("--origin <origin>", "the registry's identity, such as models.acme.example")
+    .option("--label <label>", "name of the first key (default: the origin)")
+    .option("--no-passphrase", "leave private keys unencrypted")
+    .option("--from <file>", "sign this trust root payload, written by hand, instead")
+    .option("--key <label>", "with --from: sign with this key; may be repeated", collect, [])
+    .action(async (dir: string | undefined, flags: InitFlags) => {
+      await init(await openContext(io, flags), dir ?? ".", flags)
+    })
+}
+
+async function init(context: Context, dir: string, flags: InitFlags): Promise<void> {
+  const { formatEnvelope, parseOrigin, parseTrustRoot, signEnvelope, trustRootPayloadType } =
+    await import("@weighlock/manifest")
+  const registry = parseOrigin(flags.origin)
+  const folder = context.path(dir)
+  const paths = {
+    trust: join(folder, "trust.json"),
+    logKey: join(folder, "log-key.pem"),
+    settings: join(folder, "weighlock.toml"),
+  }
+  for (const path of Object.values(paths)) await requireAbsent(path)
+  await mkdir(folder, { recursive: true })
+
+  const made = await (flags.from === undefined
+    ? fresh(context, registry, flags)
+    : byHand(context, registry, flags.from, flags))
+  const envelope = await signEnvelope({ payloadType: trustRootPayloadType, payload: made.payload }, made.signers)
+  if (made.logKeyPem !== null) await createFile(paths.logKey, made.logKeyPem, 0o600)
+  await createFile(paths.trust, formatEnvelope(envelope))
+  await createFile(
+    paths.settings,
+    `# Weighlock settings; paths are relative to this file.\ntrust = "trust.json"\nkey = "${made.label}"\n# registry = "https://${registry}"\n`,
+  )
+
+  const { digest, root } = parseTrustRoot(made.payload)
+  context.out.result({
+    json: {
+      registry,
+      pin: `sha256:${digest}`,
+      trust: paths.trust,
+      ...(made.logKeyPem === null ? {} : { logKey: paths.logKey }),
+      key: made.label,
+      signatures: envelope.signatures.length,
+      threshold: root.threshold,
+    },
+    text: `trust root of ${registry}: ${paths.trust}\npin: sha256:${digest}`,
+    digest: `sha256:${digest}`,
+  })
+  if (envelope.signatures.length < root.threshold)
+    context.out.hint(`${root.threshold} signatures are needed: weighlock trust sign ${paths.trust} --key LABEL`)
+  else
+    context.out.hint(
+      `start the registry: weighlock registry serve --data ${join(folder, "data")} --trust ${paths.trust}`,
+    )
+}
+
+interface Made {
+  readonly payload: Uint8Array
+  readonly signers: readonly import("@weighlock/manifest").Signer[]
+  readonly label: string
+  readonly logKeyPem: string | null
+}
+
+async function fresh(context: Context, registry: string, flags: InitFlags): Promise<Made> {
+  const { makeFirstTrustRoot } = await import("@weighlock/manifest")
+  const { newKey } = await import("../keys.ts")
+  const label = flags.label ?? registry.replaceAll(":", "-").slice(0, 64)
+  const signer = await newKey(context.settings, label, flags)
+  const log = await newLogKey(registry)
+  const expires = new Date(Date.now() + 365 * 86_400_000)
+  const payload = makeFirstTrustRoot({ registry, key: signer.publicKey, label, vkey: log.vkey, expires })
+  return { payload, signers: [signer], label, logKeyPem: log.pem }
+}
+
+async function byHand(context: Context, registry: string, file: string, flags: InitFlags): Promise<Made> {
+  const { canonicalJson, parseJson, parseTrustRoot } = await import("@weighlock/manifest")
+  const { chooseKeys, openKey } = await import("../keys.ts")
+  const value = parseJson(
+    await readFile(context.path(file)).catch((cause: unknown) => {
+      throw new CliError("NOT_FOUND", `cannot read ${file}`, { cause })
+    }),
+    file,
+  )
+  let log: { vkey: string; pem: string } | null = null
+  if (value !== null && typeof value === "object" && !Array.isArray(value) && value["log"] === undefined) {
+    log = await newLogKey(registry)
+    value["log"] = { origin: `${registry}/log`, vkeys: [log.vkey], policy: "quorum none\n" }
+  }
+  const payload = canonicalJson(value)
+  const trust = parseTrustRoot(payload)
+  if (trust.registry !== registry)
+    throw new CliError("USAGE", `${file} is for the registry ${trust.registry}, not ${registry}`)
+  const labels = await chooseKeys(context.settings, flags.key)
+  const signers = []
+  for (const label of labels) signers.push(await openKey(context.settings, label, flags))
+  const stranger = signers.find(({ publicKey }) => !trust.root.keys.includes(publicKey.keyid))
+  if (stranger !== undefined)
+    throw new CliError("USAGE", `the key ${stranger.publicKey.keyid} is not in the root role of ${file}`, {
+      hint: "sign with a root key: --key LABEL",
+    })
+  return { payload, signers, label: labels[0] ?? "", logKeyPem: log?.pem ?? null }
+}
+
+/** The log key signs without anyone there to type, so it is never encrypted: file mode, or later a signer, protects it. */
+async function newLogKey(registry: string): Promise<{ vkey: string; pem: string }> {
+  const { derivePublicKey, formatPrivateKey, generateEd25519 } = await import("@weighlock/manifest/node")
+  const { formatVkey } = await import("@weighlock/tlog")
+  const key = generateEd25519()
+  return { vkey: formatVkey(`${registry}/log`, derivePublicKey(key).bytes), pem: formatPrivateKey(key, null) }
+}
+
+async function requireAbsent(path: string): Promise<void> {
+  const isThere = await access(path).then(
+    () => true,
+    () => false,
+  )
+  if (isThere)
+    throw new CliError("CONFLICT", `${path} is there already`, { hint: "init never overwrites; choose another folder" })
+}

@@ -1,0 +1,92 @@
+/** `weighlock serve`: verified models behind TF Serving's REST interface. */
+import { parseFixedReference } from "@weighlock/manifest"
+import type { Command } from "commander"
+import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import { usage } from "../errors.ts"
+import type { Io } from "../io.ts"
+
+interface ServeFlags extends CommonFlags, ConnectionFlags {
+  readonly host: string
+  readonly port: string
+  readonly device: string
+}
+
+export function serveCommand(program: Command, io: Io): void {
+  connection(program.command("serve <reference...>"))
+    .description("fetch, verify, load and serve models: [NAME=]REF …")
+    .option("--host <host>", "address to listen on", "127.0.0.1")
+    .option("--port <port>", "port to listen on; 0 takes a free one", "8501")
+    .option("--device <device>", "auto, gpu, cpu, or an engine's name", "auto")
+    .action(async (references: string[], flags: ServeFlags) => serve(await openContext(io, flags), references, flags))
+}
+
+async function serve(context: Context, references: readonly string[], flags: ServeFlags): Promise<void> {
+  const wanted = namedReferences(references)
+  const { loadModel, serveModels } = await import("@weighlock/runtime")
+  const options = await context.settings.client(flags, context.progress.update)
+  const models: { name: string; model: Awaited<ReturnType<typeof loadModel>> }[] = []
+  try {
+    for (const [name, reference] of wanted)
+      models.push({ name, model: await loadModel(reference, { ...options, device: flags.device }) })
+    context.progress.end()
+    const serving = await serveModels(models, { host: flags.host, port: portOf(flags.port) })
+    announce(context, serving.url, models)
+    await untilAborted(context.io.signal)
+    await serving.close()
+  } finally {
+    await Promise.all(models.map(({ model }) => model.dispose()))
+  }
+}
+
+function announce(
+  { out }: Context,
+  url: string,
+  models: readonly { name: string; model: import("@weighlock/runtime").Model }[],
+): void {
+  const described = models.map(({ name, model: { manifest, engine } }) => ({
+    name,
+    model: manifest.model,
+    version: manifest.version,
+    manifest: `sha256:${manifest.digest}`,
+    engine: engine.name,
+    device: engine.device,
+  }))
+  out.result({
+    json: { url, pid: process.pid, models: described },
+    text: [
+      `serving at ${url} (pid ${process.pid})`,
+      ...described.map(
+        ({ name, model, version, manifest, engine, device }) =>
+          `  ${name} = ${model}@${version}  ${manifest}  on ${engine} (${device})`,
+      ),
+    ].join("\n"),
+  })
+}
+
+/** NAME defaults to the last segment of the model; a clash is USAGE. */
+function namedReferences(references: readonly string[]): Map<string, string> {
+  const named = new Map<string, string>()
+  for (const text of references) {
+    const cut = text.indexOf("=")
+    const reference = text.slice(cut + 1)
+    const name = cut < 0 ? (parseFixedReference(reference).model.split("/")[1] ?? "") : text.slice(0, cut)
+    parseFixedReference(reference)
+    if (named.has(name))
+      throw usage(`two models would be served as ${JSON.stringify(name)}`, `name them: ${name}-a=${reference}`)
+    named.set(name, reference)
+  }
+  return named
+}
+
+export function portOf(text: string): number {
+  const port = Number(text)
+  if (!/^(?:0|[1-9]\d{0,4})$/.test(text) || port > 65_535) throw usage(`${JSON.stringify(text)} is not a port`)
+  return port
+}
+
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener("abort", () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,115 @@
+/** The user's own keys: `$WEIGHLOCK_HOME/keys/<label>.pem`, 0600. */
+import { mkdir, readdir } from "node:fs/promises"
+import { join } from "node:path"
+import { parseLabel, type PublicKey, type Signer } from "@weighlock/manifest"
+import {
+  formatPrivateKey,
+  generateEd25519,
+  isEncryptedPem,
+  parsePrivateKey,
+  readKeyFile,
+  signerFor,
+  writeKeyFile,
+} from "@weighlock/manifest/node"
+import { CliError, usage } from "./errors.ts"
+import { askHidden } from "./prompt.ts"
+import { secret, type Settings } from "./settings.ts"
+
+export interface KeyOptions {
+  readonly passphrase: boolean
+  readonly input: boolean
+}
+
+export function keyPath(settings: Settings, label: string): string {
+  return join(settings.home, "keys", `${parseLabel(label)}.pem`)
+}
+
+/** Makes an Ed25519 key. Never overwrites (CONFLICT). */
+export async function newKey(settings: Settings, label: string, options: KeyOptions): Promise<Signer> {
+  const path = keyPath(settings, label)
+  const passphrase = options.passphrase ? await newPassphrase(settings, options) : null
+  await mkdir(join(settings.home, "keys"), { recursive: true, mode: 0o700 })
+  const key = generateEd25519()
+  await writeKeyFile(path, formatPrivateKey(key, passphrase)).catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") throw keyExists(path, cause)
+    throw new CliError("STATE_UNUSABLE", `cannot write ${path}: ${(cause as Error).message}`, { cause })
+  })
+  return signerFor(key)
+}
+
+export function keyExists(path: string, cause?: unknown): CliError {
+  return new CliError("CONFLICT", `there is a key already: ${path}`, {
+    cause,
+    hint: "keys are never overwritten; choose another label",
+  })
+}
+
+export async function keyLabels(settings: Settings): Promise<string[]> {
+  const names = await readdir(join(settings.home, "keys")).catch(() => [])
+  return names
+    .filter((name) => name.endsWith(".pem"))
+    .map((name) => name.slice(0, -4))
+    .toSorted()
+}
+
+/** `--key`s, else the toml's, else the only one there is; else USAGE. */
+export async function chooseKeys(settings: Settings, given: readonly string[]): Promise<readonly string[]> {
+  if (given.length > 0) return given
+  if (settings.key !== undefined) return [settings.key]
+  const labels = await keyLabels(settings)
+  if (labels.length === 1) return labels
+  if (labels.length === 0) throw usage(`there is no key in ${settings.home}`, "make one: weighlock key new LABEL")
+  throw usage(
+    `there are ${labels.length} keys, and nothing says which to use`,
+    `give --key with one of ${labels.join(", ")}`,
+  )
+}
+
+export async function openKey(
+  settings: Settings,
+  label: string,
+  options: { readonly input: boolean },
+): Promise<Signer> {
+  const path = keyPath(settings, label)
+  if (!(await keyLabels(settings)).includes(label))
+    throw new CliError("NOT_FOUND", `there is no key ${label} in ${settings.home}`, { hint: "weighlock key list" })
+  const pem = await readKeyFile(path)
+  return parsePrivateKey(pem, isEncryptedPem(pem) ? await passphraseFor(settings, label, options) : null)
+}
+
+/** The public half; an encrypted key must be opened for it, because public keys are derived and never just stored. */
+export async function openPublicKey(
+  settings: Settings,
+  label: string,
+  options: { readonly input: boolean },
+): Promise<PublicKey> {
+  return (await openKey(settings, label, options)).publicKey
+}
+
+async function passphraseFor(
+  settings: Settings,
+  label: string,
+  { input }: { readonly input: boolean },
+): Promise<string> {
+  const known = await secret(settings.io, "WEIGHLOCK_PASSPHRASE")
+  if (known !== undefined) return known
+  if (!input || settings.io.stdin.isTTY !== true)
+    throw usage(
+      `the key ${label} is encrypted, and there is no one to ask`,
+      "set WEIGHLOCK_PASSPHRASE or WEIGHLOCK_PASSPHRASE_FILE",
+    )
+  return await askHidden(settings.io, `Passphrase of ${label}: `)
+}
+
+async function newPassphrase(settings: Settings, { input }: KeyOptions): Promise<string> {
+  const known = await secret(settings.io, "WEIGHLOCK_PASSPHRASE")
+  if (known !== undefined) return known
+  if (!input || settings.io.stdin.isTTY !== true)
+    throw usage(
+      "a new key needs a passphrase, and there is no one to ask",
+      "set WEIGHLOCK_PASSPHRASE or WEIGHLOCK_PASSPHRASE_FILE, or say --no-passphrase",
+    )
+  const first = await askHidden(settings.io, "New passphrase: ")
+  if (first !== (await askHidden(settings.io, "Again: "))) throw usage("the two passphrases differ")
+  return first
+}

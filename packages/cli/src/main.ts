@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+// First of all: better-sqlite3 crashes without a word on an old Node, and everything else below is imported only after this.
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+if (major < 22 || (major === 22 && minor < 13)) {
+  process.stderr.write(`error USAGE: weighlock needs Node 22.13 or newer, this is ${process.version}\n`)
+  process.exit(2)
+}
+
+const { run } = await import("./run.ts")
+const { version } = await import("./version.ts")
+
+const stop = new AbortController()
+let interrupted = false
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  process.on(name, () => {
+    if (stop.signal.aborted) process.exit(130) // asked twice: now
+    interrupted = name === "SIGINT"
+    stop.abort(new DOMException("stopped", "AbortError"))
+  })
+}
+process.stdout.on("error", () => process.exit(0)) // the reader of a pipe has gone
+
+const code = await run(
+  process.argv.slice(2),
+  {
+    env: process.env,
+    cwd: process.cwd(),
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signal: stop.signal,
+  },
+  version,
+)
+process.exit(interrupted ? 130 : code)

@@ -1,0 +1,142 @@
+/**
+ * Where a setting comes from: flag, environment, the nearest `weighlock.toml` upward, `$XDG_CONFIG_HOME/weighlock/config.toml`.
+ *
+ *     # weighlock.toml; paths are relative to it
+ *     registry = "https://models.acme.example"
+ *     trust = "trust.json"
+ *     key = "alice"
+ */
+import { readFile } from "node:fs/promises"
+import { homedir } from "node:os"
+import { dirname, join, resolve } from "node:path"
+import type { ClientOptions } from "@weighlock/client"
+import { usage } from "./errors.ts"
+import type { Io } from "./io.ts"
+
+export interface ConnectionFlags {
+  readonly registry?: string
+  readonly trust?: string
+  readonly allowStoreHost?: readonly string[]
+}
+
+export interface FileSettings {
+  readonly registry?: string
+  /** Absolute, or a pin. */
+  readonly trust?: string
+  readonly key?: string
+  readonly cache?: string
+  readonly allowStoreHosts?: readonly string[]
+}
+
+const strings = ["registry", "trust", "key", "cache"] as const
+
+export class Settings {
+  readonly io: Io
+  readonly #file: FileSettings
+  private constructor(io: Io, file: FileSettings) {
+    this.io = io
+    this.#file = file
+  }
+
+  static async load(io: Io): Promise<Settings> {
+    const config = join(io.env["XDG_CONFIG_HOME"] ?? join(homedirOf(io), ".config"), "weighlock", "config.toml")
+    return new Settings(io, { ...(await readToml(config)), ...(await findUpward(io.cwd)) })
+  }
+
+  /** The folder of keys and receipts. */
+  get home(): string {
+    const { WEIGHLOCK_HOME, XDG_DATA_HOME } = this.io.env
+    return resolve(
+      this.io.cwd,
+      WEIGHLOCK_HOME ?? join(XDG_DATA_HOME ?? join(homedirOf(this.io), ".local", "share"), "weighlock"),
+    )
+  }
+
+  get key(): string | undefined {
+    return this.#file.key
+  }
+
+  get cache(): string {
+    const { WEIGHLOCK_CACHE, XDG_CACHE_HOME } = this.io.env
+    return resolve(
+      this.io.cwd,
+      WEIGHLOCK_CACHE ?? this.#file.cache ?? join(XDG_CACHE_HOME ?? join(homedirOf(this.io), ".cache"), "weighlock"),
+    )
+  }
+
+  /** A file's absolute path, or a pin. Throws USAGE when nothing names one. */
+  trust(flags: ConnectionFlags): string {
+    const given = flags.trust ?? this.io.env["WEIGHLOCK_TRUST"]
+    if (given !== undefined) return given.startsWith("sha256:") ? given : resolve(this.io.cwd, given)
+    if (this.#file.trust !== undefined) return this.#file.trust
+    throw usage(
+      "nothing says whom to trust",
+      "give --trust FILE or --trust sha256:<pin>, WEIGHLOCK_TRUST, or trust = … in weighlock.toml",
+    )
+  }
+
+  async client(flags: ConnectionFlags, onProgress: NonNullable<ClientOptions["onProgress"]>): Promise<ClientOptions> {
+    const registry = flags.registry ?? this.io.env["WEIGHLOCK_REGISTRY"] ?? this.#file.registry
+    const token = await secret(this.io, "WEIGHLOCK_TOKEN")
+    const allowed = [...(flags.allowStoreHost ?? []), ...(this.#file.allowStoreHosts ?? [])]
+    return {
+      trust: this.trust(flags),
+      cache: this.cache,
+      allowStoreHosts: allowed,
+      signal: this.io.signal,
+      onProgress,
+      ...(registry === undefined ? {} : { registry }),
+      ...(token === undefined ? {} : { token }),
+    }
+  }
+}
+
+/** `$NAME`, or the first line of the file that `$NAME_FILE` names: never a flag, which everyone on the host can read. */
+export async function secret(io: Io, name: string): Promise<string | undefined> {
+  const file = io.env[`${name}_FILE`]
+  if (io.env[name] !== undefined || file === undefined) return io.env[name]
+  const text = await readFile(resolve(io.cwd, file), "utf8").catch((cause: unknown) => {
+    throw usage(`cannot read ${name}_FILE ${file}: ${(cause as NodeJS.ErrnoException).code}`)
+  })
+  return text.split(/\r?\n/)[0] ?? ""
+}
+
+function homedirOf(io: Io): string {
+  return io.env["HOME"] ?? homedir()
+}
+
+async function findUpward(start: string): Promise<FileSettings | null> {
+  for (let folder = start; ; folder = dirname(folder)) {
+    const found = await readToml(join(folder, "weighlock.toml"))
+    if (found !== null || folder === dirname(folder)) return found
+  }
+}
+
+async function readToml(path: string): Promise<FileSettings | null> {
+  const text = await readFile(path, "utf8").catch(() => null)
+  if (text === null) return null
+  const { parse } = await import("smol-toml")
+  try {
+    return check(parse(text), dirname(path))
+  } catch (error) {
+    throw usage(`${path}: ${(error as Error).message.split("\n")[0]}`)
+  }
+}
+
+function check(table: Record<string, unknown>, folder: string): FileSettings {
+  const settings: Record<string, string | readonly string[]> = {}
+  for (const [name, value] of Object.entries(table)) {
+    if (
+      name === "allow_store_hosts" &&
+      Array.isArray(value) &&
+      value.every((host): host is string => typeof host === "string")
+    )
+      settings["allowStoreHosts"] = value
+    else if (!strings.some((known) => known === name)) throw new Error(`unknown setting ${name}`)
+    else if (typeof value !== "string") throw new Error(`${name} is not a string`)
+    else
+      settings[name] =
+        (name === "trust" && !value.startsWith("sha256:")) || name === "cache" ? resolve(folder, value) : value
+  }
+  return settings
+}

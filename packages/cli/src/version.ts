@@ -1,0 +1,2 @@
+/** One version for all packages; a test holds it equal to package.json's. */
+export const version = "0.1.0"

@@ -1,0 +1,194 @@
+/**
+ * A content-addressed cache on disk, shared by every process of one user and trusted by none: whatever is read from it is
+ * hashed on the way into memory, and what does not match is set aside.
+ *
+ *     <cache>/blobs/sha256/ab/<64 hex>          0600, complete as far as its writer knew
+ *     <cache>/partial/<64 hex>.<pid>.<random>   being downloaded; whole parts of a dead process's file are used again
+ *     <cache>/quarantine/<64 hex>.<random>      did not match; kept for a look, first to go
+ */
+import { randomBytes } from "node:crypto"
+import { constants } from "node:fs"
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, statfs, unlink, utimes } from "node:fs/promises"
+import { join } from "node:path"
+import { isSha256Hex, type Resource } from "@weighlock/manifest"
+import { ClientError } from "./errors.ts"
+import { receive } from "./receive.ts"
+
+const chunkSize = 2 ** 21
+
+export interface CacheEntry {
+  readonly digest: string
+  /** Bytes. */
+  readonly size: number
+  readonly usedAt: Date
+}
+
+export class Cache {
+  readonly folder: string
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  /** Creates what is missing, 0700. Refuses a folder that others may write (CACHE_UNUSABLE). */
+  static async open(folder: string): Promise<Cache> {
+    try {
+      for (const name of ["", "partial", "quarantine", "blobs", "blobs/sha256"])
+        await mkdir(join(folder, name), { recursive: true, mode: 0o700 })
+      const { mode, uid } = await lstat(folder)
+      if (process.platform !== "win32" && ((mode & 0o022) !== 0 || uid !== process.getuid?.()))
+        throw new Error("others may write to it")
+      if ((mode & 0o077) !== 0) await chmod(folder, 0o700)
+    } catch (cause) {
+      throw new ClientError("CACHE_UNUSABLE", `cannot use the cache ${folder}: ${(cause as Error).message}`, {
+        cause,
+        hint: "set WEIGHLOCK_CACHE to a folder of your own",
+      })
+    }
+    return new Cache(folder)
+  }
+
+  pathOf(digest: string): string {
+    if (!isSha256Hex(digest)) throw new RangeError("a cache key is 64 hex digits")
+    return join(this.folder, "blobs", "sha256", digest.slice(0, 2), digest)
+  }
+
+  async has({ digest, size }: Resource): Promise<boolean> {
+    const found = await lstat(this.pathOf(digest)).catch(() => null)
+    return found !== null && found.isFile() && found.size === size
+  }
+
+  /**
+   * Streams a cached file through the hash to `keep`. `false` when there is none, or when what lay there was not it: then
+   * it is in quarantine and everything kept so far is worthless.
+   */
+  async read(resource: Resource, keep: (chunk: Uint8Array, offset: number) => Promise<void> | void): Promise<boolean> {
+    const path = this.pathOf(resource.digest)
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null)
+    if (file === null) return false
+    try {
+      const want = { name: resource.name, length: resource.size, digest: resource.digest }
+      await receive(chunksOf(file, resource.size), want, keep)
+      await utimes(path, new Date(), (await file.stat()).mtime).catch(() => undefined)
+      return true
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== "DIGEST_MISMATCH" && (error as NodeJS.ErrnoException).code !== "EIO")
+        throw error
+      await this.#quarantine(resource.digest)
+      return false
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #quarantine(digest: string): Promise<void> {
+    await rename(
+      this.pathOf(digest),
+      join(this.folder, "quarantine", `${digest}.${randomBytes(4).toString("hex")}`),
+    ).catch(() => undefined)
+  }
+
+  /** A file to download into: the leftovers of a process that died, or a new one of the full size. */
+  async openPartial({ digest, size }: Resource): Promise<Partial> {
+    const path = join(this.folder, "partial", `${digest}.${process.pid}.${randomBytes(4).toString("hex")}`)
+    const adopted = await this.#adopt(digest, path)
+    const file = await open(path, adopted ? "r+" : "wx+", 0o600)
+    await file.truncate(size)
+    return { path, file, adopted }
+  }
+
+  // Renaming is atomic, so of two heirs one wins. Should the "dead" process be alive elsewhere, it writes the same bytes.
+  async #adopt(digest: string, path: string): Promise<boolean> {
+    for (const name of await readdir(join(this.folder, "partial"))) {
+      const [owner, pid = ""] = name.split(".")
+      if (owner !== digest || isAlive(Number(pid))) continue
+      const won = await rename(join(this.folder, "partial", name), path).then(
+        () => true,
+        () => false,
+      )
+      if (won) return true
+    }
+    return false
+  }
+
+  /** Makes a finished partial file the entry; an entry that is there already is replaced by the same bytes. */
+  async commit(digest: string, partial: Partial): Promise<void> {
+    await partial.file.sync()
+    await mkdir(join(this.folder, "blobs", "sha256", digest.slice(0, 2)), { recursive: true, mode: 0o700 })
+    await rename(partial.path, this.pathOf(digest))
+  }
+
+  /** Throws NO_SPACE unless `bytes` more fit on the cache's disk. */
+  async requireSpace(bytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.folder)
+    if (bytes > bavail * bsize) {
+      throw new ClientError("NO_SPACE", `the model needs ${bytes} bytes, ${this.folder} has ${bavail * bsize} left`, {
+        hint: "weighlock cache prune --max-bytes 0, or set WEIGHLOCK_CACHE to a larger disk",
+      })
+    }
+  }
+
+  /** Least recently used first. */
+  async list(): Promise<CacheEntry[]> {
+    const root = join(this.folder, "blobs", "sha256")
+    const entries: CacheEntry[] = []
+    for (const shard of await readdir(root)) {
+      for (const digest of await readdir(join(root, shard))) {
+        const found = await lstat(join(root, shard, digest)).catch(() => null)
+        if (found !== null && isSha256Hex(digest)) entries.push({ digest, size: found.size, usedAt: found.atime })
+      }
+    }
+    return entries.toSorted((a, b) => a.usedAt.getTime() - b.usedAt.getTime())
+  }
+
+  /** Removes what was set aside, what dead processes left, and the least recently used entries beyond `maxBytes`. */
+  async prune(maxBytes: number): Promise<{ readonly removed: number; readonly bytes: number }> {
+    await this.#sweep()
+    const entries = await this.list()
+    let excess = entries.reduce((sum, { size }) => sum + size, 0) - maxBytes
+    let [removed, bytes] = [0, 0]
+    for (const { digest, size } of entries) {
+      if (excess <= 0) break
+      await unlink(this.pathOf(digest)).catch(() => undefined)
+      excess -= size
+      bytes += size
+      removed++
+    }
+    return { removed, bytes }
+  }
+
+  async #sweep(): Promise<void> {
+    for (const name of await readdir(join(this.folder, "quarantine")))
+      await unlink(join(this.folder, "quarantine", name)).catch(() => undefined)
+    for (const name of await readdir(join(this.folder, "partial"))) {
+      if (!isAlive(Number(name.split(".")[1]))) await unlink(join(this.folder, "partial", name)).catch(() => undefined)
+    }
+  }
+}
+
+export interface Partial {
+  readonly path: string
+  readonly file: FileHandle
+  /** It may hold good parts of an earlier try. */
+  readonly adopted: boolean
+}
+
+async function* chunksOf(file: FileHandle, size: number): AsyncGenerator<Uint8Array> {
+  // One byte more than signed, so that a longer file is seen to be longer.
+  for (let at = 0; at <= size;) {
+    const buffer = Buffer.allocUnsafe(Math.min(chunkSize, size + 1 - at))
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, at)
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+    at += bytesRead
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"
+  }
+}

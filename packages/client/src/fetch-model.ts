@@ -1,0 +1,126 @@
+/** From a reference to verified bytes, in memory for a loader or in a folder for whoever needs files. */
+import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises"
+import { basename, dirname, join, resolve as resolvePath } from "node:path"
+import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
+import { downloadMissing, forEach } from "./download.ts"
+import { ClientError } from "./errors.ts"
+import { mismatch } from "./receive.ts"
+import { resolve } from "./resolve.ts"
+import { type ClientOptions, type Session, withSession } from "./session.ts"
+
+declare const verifiedFile: unique symbol
+declare const verifiedFiles: unique symbol
+
+/** Bytes in memory that match what was signed. Made only here. */
+export interface VerifiedFile {
+  readonly [verifiedFile]: true
+  readonly name: string
+  readonly size: number
+  /** SHA-256, hex. */
+  readonly digest: string
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+/** A whole model, verified: the only thing a loader takes. Files that the manifest does not list do not exist. */
+export interface VerifiedFiles {
+  readonly [verifiedFiles]: true
+  readonly manifest: VerifiedManifest
+  /** By resource name. */
+  readonly files: ReadonlyMap<string, VerifiedFile>
+}
+
+/** Nothing is returned unless signature, name and every byte hold. Throws the codes of docs/errors.md. */
+export async function fetchModel(reference: string, options: ClientOptions): Promise<VerifiedFiles> {
+  const wanted = parseFixedReference(reference)
+  return await withSession(options, wanted.host, async (session) => {
+    const { manifest } = await resolve(session, wanted)
+    await downloadMissing(session, manifest.resources)
+    const files = new Map<string, VerifiedFile>()
+    const progress = verifying(session, manifest)
+    for (const resource of manifest.resources)
+      files.set(resource.name, await readIntoMemory(session, resource, progress))
+    return { manifest, files } as unknown as VerifiedFiles
+  })
+}
+
+/** Writes the verified files, and nothing else, to `folder`, which must be absent or empty (TARGET_EXISTS). */
+export async function pullModel(reference: string, folder: string, options: ClientOptions): Promise<VerifiedManifest> {
+  const wanted = parseFixedReference(reference)
+  const target = resolvePath(folder)
+  await requireFree(target)
+  return await withSession(options, wanted.host, async (session) => {
+    const { manifest } = await resolve(session, wanted)
+    await downloadMissing(session, manifest.resources)
+    await mkdir(dirname(target), { recursive: true })
+    const temporary = await mkdtemp(join(dirname(target), `.${basename(target)}.`))
+    try {
+      const progress = verifying(session, manifest)
+      await forEach(manifest.resources, 4, (resource) => readIntoFolder(session, resource, temporary, progress))
+      await rename(temporary, target)
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true })
+      throw error
+    }
+    return manifest
+  })
+}
+
+async function requireFree(target: string): Promise<void> {
+  const found = await stat(target).catch(() => null)
+  if (found === null || (found.isDirectory() && (await readdir(target)).length === 0)) return
+  throw new ClientError("TARGET_EXISTS", `${target} is there already and not an empty folder`, {
+    hint: "name a new folder with -o",
+  })
+}
+
+async function readIntoMemory(
+  session: Session,
+  resource: Resource,
+  progress: (bytes: number) => void,
+): Promise<VerifiedFile> {
+  const { name, size, digest } = resource
+  const bytes = new Uint8Array(size)
+  await readVerified(session, resource, (chunk, offset) => {
+    bytes.set(chunk, offset)
+    progress(chunk.length)
+  })
+  return { name, size, digest, bytes } as VerifiedFile
+}
+
+async function readIntoFolder(
+  session: Session,
+  resource: Resource,
+  folder: string,
+  progress: (bytes: number) => void,
+): Promise<void> {
+  const path = join(folder, ...resource.name.split("/"))
+  await mkdir(dirname(path), { recursive: true })
+  const file = await open(path, "wx")
+  try {
+    await readVerified(session, resource, async (chunk, offset) => {
+      await file.write(chunk, 0, chunk.length, offset)
+      progress(chunk.length)
+    })
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** A cache entry that does not match is fetched once more; a second mismatch is what was signed contradicting itself. */
+async function readVerified(
+  session: Session,
+  resource: Resource,
+  keep: (chunk: Uint8Array, offset: number) => Promise<void> | void,
+): Promise<void> {
+  if (await session.cache.read(resource, keep)) return
+  await downloadMissing(session, [resource])
+  if (await session.cache.read(resource, keep)) return
+  throw mismatch(`${resource.name}: the parts match what was signed, the whole does not`)
+}
+
+function verifying(session: Session, manifest: VerifiedManifest): (bytes: number) => void {
+  const total = manifest.resources.reduce((sum, { size }) => sum + size, 0)
+  let done = 0
+  return (bytes) => session.onProgress({ phase: "verify", done: (done += bytes), total })
+}

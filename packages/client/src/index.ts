@@ -1,0 +1,7 @@
+export { Cache, type CacheEntry } from "./cache.ts"
+export { listModels, listVersions, type ListedModel, type ListedVersion, showModel } from "./catalogue.ts"
+export { ClientError, type ClientErrorCode, clientErrorCodes } from "./errors.ts"
+export { fetchModel, pullModel, type VerifiedFile, type VerifiedFiles } from "./fetch-model.ts"
+export { publishModel, type Published, receiptBytes } from "./publish-model.ts"
+export { type Resolved } from "./resolve.ts"
+export { type ClientOptions, defaultCache, type Progress, readTrust } from "./session.ts"

@@ -1,0 +1,64 @@
+/** Publishing: upload what is missing, post the envelope, and believe it only when the answer verifies. */
+import {
+  type Bundle,
+  type Envelope,
+  formatBundle,
+  formatEnvelope,
+  limits,
+  type Manifest,
+  parseBundle,
+  parseStatement,
+  type VerifiedManifest,
+} from "@weighlock/manifest"
+import { listFiles } from "@weighlock/manifest/node"
+import { ClientError } from "./errors.ts"
+import { check } from "./resolve.ts"
+import { type ClientOptions, type Session, withSession } from "./session.ts"
+import { uploadMissing } from "./upload.ts"
+
+export interface Published {
+  readonly manifest: VerifiedManifest
+  readonly bundle: Bundle
+  /** `false` when the registry had this very version already. */
+  readonly created: boolean
+}
+
+/**
+ * `envelope` is signed over the manifest of the files below `path`. Safe to repeat: the same envelope gives the same
+ * answer. Throws VERSION_EXISTS, SIGNER_UNTRUSTED, FORBIDDEN, UNAVAILABLE … ; success means that `bundle` was verified.
+ */
+export async function publishModel(path: string, envelope: Envelope, options: ClientOptions): Promise<Published> {
+  const manifest = parseStatement(envelope.payload)
+  return await withSession(options, undefined, async (session) => {
+    await uploadMissing(session, await locate(path, manifest))
+    const { status, body } = await session.transport.call(`api/v1/models/${manifest.model}/versions`, {
+      method: "POST",
+      body: formatEnvelope(envelope),
+      contentType: "application/json",
+      limit: limits.bundle,
+    })
+    return { ...receipt(session, manifest, body), created: status === 201 }
+  })
+}
+
+function receipt(session: Session, { model, digest }: Manifest, body: Uint8Array): Omit<Published, "created"> {
+  return check(session, { model, selector: { by: "digest", digest } }, parseBundle(body))
+}
+
+async function locate(
+  path: string,
+  manifest: Manifest,
+): Promise<{ resource: Manifest["resources"][number]; path: string }[]> {
+  const files = new Map((await listFiles(path, manifest.exclude)).map((file) => [file.name, file.path]))
+  return manifest.resources.map((resource) => {
+    const found = files.get(resource.name)
+    if (found === undefined)
+      throw new ClientError("NOT_FOUND", `${resource.name} was signed, but is no longer in ${path}`)
+    return { resource, path: found }
+  })
+}
+
+/** The exact bytes to keep as the publisher's receipt. */
+export function receiptBytes({ bundle }: Published): Uint8Array {
+  return formatBundle(bundle)
+}

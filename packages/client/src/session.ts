@@ -1,0 +1,110 @@
+/** What every command and every load needs first: a trust root that was checked, and a way to ask its registry. */
+import { readFile } from "node:fs/promises"
+import { homedir } from "node:os"
+import { join } from "node:path"
+import {
+  formatEnvelope,
+  isSha256Hex,
+  limits,
+  openTrustChain,
+  parseBundle,
+  type Reference,
+  type TrustChain,
+} from "@weighlock/manifest"
+import { isLoopbackHost } from "./address.ts"
+import { Cache } from "./cache.ts"
+import { ClientError } from "./errors.ts"
+import { Transport } from "./transport.ts"
+
+/** Where bytes are, and of how many. */
+export interface Progress {
+  readonly phase: "hash" | "upload" | "download" | "verify"
+  readonly done: number
+  readonly total: number
+}
+
+export interface ClientOptions {
+  /** http(s) URL of where to ask; else the reference's host, else the trust root's registry over https. */
+  readonly registry?: string
+  /** A trust root file, or `sha256:<hex>`: the pin of its first version, which is then asked of the registry. */
+  readonly trust: string
+  /** Folder of the content-addressed cache; `$WEIGHLOCK_CACHE`, else `$XDG_CACHE_HOME/weighlock`, by default. */
+  readonly cache?: string
+  readonly token?: string
+  /** Private hosts that may be stores. */
+  readonly allowStoreHosts?: readonly string[]
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface Session {
+  readonly transport: Transport
+  readonly trustChain: TrustChain
+  readonly cache: Cache
+  readonly onProgress: (progress: Progress) => void
+}
+
+/** Opens, hands over, and always closes again. */
+export async function withSession<T>(
+  options: ClientOptions,
+  host: string | undefined,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  const local = await readTrust(options.trust)
+  const registry = options.registry ?? defaultUrl(host ?? local?.current.registry)
+  const transport = new Transport({
+    registry,
+    ...(options.token === undefined ? {} : { token: options.token }),
+    ...(options.allowStoreHosts === undefined ? {} : { allowStoreHosts: options.allowStoreHosts }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  })
+  try {
+    const trustChain = local ?? (await fetchTrust(transport, options.trust.slice("sha256:".length)))
+    const cache = await Cache.open(options.cache ?? defaultCache())
+    return await use({ transport, trustChain, cache, onProgress: options.onProgress ?? (() => undefined) })
+  } finally {
+    await transport.close()
+  }
+}
+
+/** Reads a trust root file; `null` for a pin. Throws TRUST_UNREADABLE and whatever `openTrustChain` throws. */
+export async function readTrust(trust: string): Promise<TrustChain | null> {
+  if (isPin(trust)) return null
+  const bytes = await readFile(trust).catch((cause: unknown) => {
+    throw new ClientError("TRUST_UNREADABLE", `cannot read the trust root ${trust}`, {
+      cause,
+      hint: "give the file that the registry's keeper gave you: --trust FILE or WEIGHLOCK_TRUST",
+    })
+  })
+  return openTrustChain([bytes], { by: "file" })
+}
+
+function isPin(trust: string): boolean {
+  return trust.startsWith("sha256:") && isSha256Hex(trust.slice("sha256:".length))
+}
+
+async function fetchTrust(transport: Transport, digest: string): Promise<TrustChain> {
+  const { body } = await transport.call("api/v1/trust/1", { method: "GET", limit: 2 * limits.trustRoot })
+  return openTrustChain([formatEnvelope(parseBundle(body).envelope)], { by: "digest", digest })
+}
+
+function defaultUrl(host: string | undefined): string {
+  if (host === undefined)
+    throw new ClientError("USAGE", "nothing says where the registry is", {
+      hint: "give --registry URL or WEIGHLOCK_REGISTRY",
+    })
+  const name = host.split(":")[0] ?? ""
+  return `${isLoopbackHost(name) ? "http" : "https"}://${host}`
+}
+
+export function defaultCache(): string {
+  const { WEIGHLOCK_CACHE, XDG_CACHE_HOME } = process.env
+  return WEIGHLOCK_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "weighlock")
+}
+
+/** The address of a reference's bundle at the registry. */
+export function bundlePath({ model, selector }: Reference): string {
+  if (selector.by === "version") return `api/v1/models/${model}/versions/${selector.version}`
+  if (selector.by === "digest") return `api/v1/manifests/sha256/${selector.digest}`
+  throw new ClientError("NEEDS_LOG", "aliases and ranges need the transparency log")
+}

@@ -1,0 +1,173 @@
+/**
+ * From a folder into the registry's store: ask what is missing, send exactly that, let the registry hash the whole.
+ * Grants are treated as hostile: PUT only, to an address the policy allows, with headers from a short list.
+ */
+import { createReadStream } from "node:fs"
+import { setTimeout as pause } from "node:timers/promises"
+import {
+  canonicalJson,
+  encodeBase64,
+  type JsonValue,
+  limits,
+  parseJson,
+  partLength,
+  partSizeFor,
+  type Resource,
+} from "@weighlock/manifest"
+import { ClientError, unavailable } from "./errors.ts"
+import { forEach } from "./download.ts"
+import type { Session } from "./session.ts"
+
+const parallel = 4
+const grantedHeader = /^(?:authorization|content-type|content-md5|weighlock-grant|x-amz-[a-z0-9-]+)$/
+
+export interface LocalFile {
+  readonly resource: Resource
+  readonly path: string
+}
+
+interface Grant {
+  readonly part: number
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+}
+interface UploadState {
+  readonly sha256: string
+  readonly state: "present" | "proving" | "needed"
+  readonly grants: readonly Grant[]
+}
+
+/** Returns when the registry says that every file is present. Throws DIGEST_MISMATCH, UNAVAILABLE, FORBIDDEN … */
+export async function uploadMissing(session: Session, files: readonly LocalFile[]): Promise<void> {
+  const total = files.reduce((sum, { resource }) => sum + resource.size, 0)
+  let done = 0
+  const sent = (bytes: number): void => session.onProgress({ phase: "upload", done: (done += bytes), total })
+  const byDigest = new Map(files.map((file) => [file.resource.digest, file]))
+  for (const batch of batches([...byDigest.values()])) await uploadBatch(session, batch, sent)
+}
+
+/** As many files as one request may name without growing large. */
+function* batches(files: readonly LocalFile[]): Generator<LocalFile[]> {
+  for (let at = 0; at < files.length; at += 200) yield files.slice(at, at + 200)
+}
+
+async function uploadBatch(
+  session: Session,
+  batch: readonly LocalFile[],
+  sent: (bytes: number) => void,
+): Promise<void> {
+  let pending = batch
+  for (let idle = 0; pending.length > 0;) {
+    const states = await askFor(session, pending)
+    const needed = pending.flatMap((file) => {
+      const state = states.get(file.resource.digest)
+      return state?.state === "needed" ? [{ file, grants: state.grants }] : []
+    })
+    await forEach(
+      needed.flatMap(({ file, grants }) => grants.map((grant) => ({ file, grant }))),
+      parallel,
+      async ({ file, grant }) => {
+        await putPart(session, file, grant)
+        sent(partLength(file.resource, grant.part - 1))
+      },
+    )
+    for (const { file, grants } of needed) if (isLastOf(file, grants)) await complete(session, file.resource.digest)
+    const before = pending.length
+    pending = pending.filter(({ resource }) => states.get(resource.digest)?.state !== "present")
+    const progressed = pending.length < before || needed.some(({ grants }) => grants.length > 0)
+    idle = progressed ? 0 : idle + 1
+    if (idle > 0) {
+      if (idle > 600) throw unavailable("the registry does not finish the upload")
+      await pause(Math.min(1000, 50 * idle))
+    }
+  }
+}
+
+// Grants come 256 at a time; the file is whole once those up to its last part were sent.
+function isLastOf({ resource }: LocalFile, grants: readonly Grant[]): boolean {
+  const count = resource.parts?.digests.length ?? 1
+  return grants.length === 0 || grants.some(({ part }) => part === count)
+}
+
+async function askFor(session: Session, files: readonly LocalFile[]): Promise<Map<string, UploadState>> {
+  const body = canonicalJson({ files: files.map(({ resource }) => describe(resource)) })
+  const answer = await session.transport.call("api/v1/uploads", {
+    method: "POST",
+    body,
+    contentType: "application/json",
+    limit: limits.envelope,
+  })
+  const states = readStates(parseJson(answer.body, "the upload answer"))
+  return new Map(states.map((state) => [state.sha256, state]))
+}
+
+function describe({ digest, size, parts }: Resource): { [key: string]: JsonValue } {
+  if (parts === undefined) return { sha256: digest, size }
+  return {
+    sha256: digest,
+    size,
+    parts: { size: parts.size, digests: encodeBase64(Buffer.from(parts.digests.join(""), "hex")) },
+  }
+}
+
+async function putPart(session: Session, { resource, path }: LocalFile, grant: Grant): Promise<void> {
+  const index = grant.part - 1
+  const count = resource.parts?.digests.length ?? 1
+  if (grant.method !== "PUT" || index < 0 || index >= count)
+    throw new ClientError("PROTOCOL", `a grant for ${grant.method} part ${grant.part} of ${resource.name}`)
+  for (const name of Object.keys(grant.headers)) {
+    if (!grantedHeader.test(name))
+      throw new ClientError("STORE_REFUSED", `a grant asks for the header ${JSON.stringify(name)}`)
+  }
+  const url = session.transport.stores.check(grant.url)
+  const start = index * partSizeFor(resource.size)
+  const length = partLength(resource, index)
+  await session.transport.retrying(async () => {
+    const body = length === 0 ? [] : createReadStream(path, { start, end: start + length - 1, highWaterMark: 2 ** 20 })
+    await session.transport.put(url, grant.headers, toAsync(body), length)
+  })
+}
+
+async function* toAsync(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* chunks
+}
+
+async function complete(session: Session, digest: string): Promise<void> {
+  await session.transport.call(`api/v1/uploads/${digest}/complete`, { method: "POST", limit: 65_536 })
+}
+
+function readStates(value: JsonValue): UploadState[] {
+  const files = member(value, "files")
+  if (!Array.isArray(files)) throw malformed()
+  return files.map((file) => {
+    const [sha256, state, grants] = [member(file, "sha256"), member(file, "state"), member(file, "grants") ?? []]
+    if (typeof sha256 !== "string" || !Array.isArray(grants)) throw malformed()
+    if (state !== "present" && state !== "proving" && state !== "needed") throw malformed()
+    return { sha256, state, grants: grants.map(readGrant) }
+  })
+}
+
+function readGrant(value: JsonValue): Grant {
+  const [part, method, url, headers] = [
+    member(value, "part"),
+    member(value, "method"),
+    member(value, "url"),
+    member(value, "headers"),
+  ]
+  if (typeof part !== "number" || typeof method !== "string" || typeof url !== "string") throw malformed()
+  if (headers === null || typeof headers !== "object" || Array.isArray(headers)) throw malformed()
+  const strings = Object.entries(headers).map(([name, text]): [string, string] => {
+    if (typeof text !== "string") throw malformed()
+    return [name.toLowerCase(), text]
+  })
+  return { part, method, url, headers: Object.fromEntries(strings) }
+}
+
+function member(value: JsonValue, key: string): JsonValue | undefined {
+  return value !== null && typeof value === "object" && !Array.isArray(value) ? value[key] : undefined
+}
+
+function malformed(): ClientError {
+  return new ClientError("PROTOCOL", "the registry's answer about uploads is not of the documented form")
+}

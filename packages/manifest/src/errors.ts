@@ -1,0 +1,49 @@
+/**
+ * An error has a class for who must act and a code for what happened. Codes are a closed list: `docs/errors.md` and the
+ * CLI's exit codes are tested against it.
+ */
+export const manifestErrorCodes = [
+  "DIGEST_MISMATCH",
+  "FILE_CHANGED",
+  "FILE_UNREADABLE",
+  "KEY_FILE_INVALID",
+  "KEY_WEAK",
+  "LOG_INVALID",
+  "MANIFEST_INVALID",
+  "NEEDS_LOG",
+  "SIGNATURE_INVALID",
+  "SIGNER_UNTRUSTED",
+  "SUBJECT_MISMATCH",
+  "TOO_LARGE",
+  "TRUST_EXPIRED",
+  "TRUST_PIN_MISMATCH",
+  "UNSIGNED",
+  "USAGE",
+  "VERSION_EXISTS",
+] as const
+
+export type ManifestErrorCode = (typeof manifestErrorCodes)[number]
+
+export interface CodedErrorOptions extends ErrorOptions {
+  /** What to type or do next, one sentence. */
+  readonly hint?: string
+}
+
+/** The base of every error a user may see: a stable code, what and why in the message, what to do in the hint. */
+export class CodedError<Code extends string = string> extends Error {
+  readonly code: Code
+  readonly hint: string | undefined
+  constructor(code: Code, message: string, options: CodedErrorOptions = {}) {
+    super(message, options)
+    this.code = code
+    this.hint = options.hint
+  }
+}
+
+export class ManifestError extends CodedError<ManifestErrorCode> {
+  override readonly name = "ManifestError"
+}
+
+export function invalid(message: string, hint?: string): ManifestError {
+  return new ManifestError("MANIFEST_INVALID", message, hint === undefined ? {} : { hint })
+}

@@ -1,0 +1,17 @@
+/** The caps of format v1 (docs/format.md): what is larger is refused before it is looked at. Sizes in bytes. */
+export const limits = {
+  payload: 16_777_216,
+  files: 10_000,
+  signatures: 16,
+  envelope: 25_165_824,
+  bundle: 25_165_824,
+  record: 1_048_576,
+  trustRoot: 1_048_576,
+  checkpoint: 65_536,
+  metadata: 16_384,
+  path: 512,
+  /** Part digests in one file. */
+  partCount: 8192,
+  /** 8 MiB: files above it carry part digests; it is also the smallest part size. */
+  part: 8_388_608,
+} as const

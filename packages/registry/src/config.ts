@@ -1,0 +1,119 @@
+/**
+ * Where and how a registry runs. Everything is checked before anything is opened; what is wrong is a USAGE error.
+ *
+ *     { data: "/var/lib/weighlock", trust: "/etc/weighlock/trust.json", host: "0.0.0.0", port: 443,
+ *       publicUrl: "https://models.acme.example", tokens: "/etc/weighlock/tokens.json", tls: { cert: "…", key: "…" } }
+ */
+import { readFile } from "node:fs/promises"
+import { isIP } from "node:net"
+import { dirname, join } from "node:path"
+
+import { type TrustChain, openTrustChain } from "@weighlock/manifest"
+import type { Logger } from "pino"
+
+import { RegistryError } from "./errors.ts"
+import { type Tokens, parseTokens } from "./http/auth.ts"
+import { type LogKey, openLogKey } from "./log-key.ts"
+
+/** All in ms. */
+export interface Timeouts {
+  readonly headers: number
+  readonly request: number
+  /** A connection on which nothing moves. */
+  readonly idle: number
+  readonly drain: number
+}
+
+export interface RegistryConfig {
+  /** The folder that keeps everything. Made when absent. */
+  readonly data: string
+  /** The trust root's envelope, or the path of the file. */
+  readonly trust: string | Uint8Array
+  /** Path; by default `log-key.pem` beside the trust file. */
+  readonly logKey?: string
+  readonly host?: string
+  /** 0 (the default) takes any free one. */
+  readonly port?: number
+  /** Where clients reach this registry, if not at host:port: grants point there. */
+  readonly publicUrl?: string
+  /** Path of the token file. Without one only loopback is served. */
+  readonly tokens?: string
+  /** Paths of PEM files. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  readonly logger?: Logger
+  readonly timeouts?: Partial<Timeouts>
+  readonly grantLifeSeconds?: number
+  /** Told of a fault after which the process must end; the default throws it outside any handler. */
+  readonly onFatal?: (error: RegistryError) => void
+}
+
+export interface OpenedConfig {
+  readonly data: string
+  readonly host: string
+  readonly port: number
+  readonly publicUrl: string | undefined
+  readonly trustChain: TrustChain
+  readonly logKey: LogKey
+  readonly tokens: Tokens | undefined
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
+  readonly timeouts: Timeouts
+}
+
+/** Reads and checks every file the configuration names. Throws USAGE, or what `openTrustChain` throws. */
+export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> {
+  const { data, host = "127.0.0.1", port = 0, tls } = config
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw usage(`${port} is not a port`)
+  const tokens = config.tokens === undefined ? undefined : parseTokens(await read(config.tokens, "token file"))
+  if (!tokens && !isLoopback(host)) {
+    throw usage(`without tokens a registry serves loopback only, not ${host}`, "add --tokens FILE, or --host 127.0.0.1")
+  }
+  if (config.publicUrl === undefined && ["0.0.0.0", "::"].includes(host)) {
+    throw usage(
+      `${host} is not an address a client can be sent to`,
+      "say where clients reach the registry: --public-url URL",
+    )
+  }
+  const trust = typeof config.trust === "string" ? await read(config.trust, "trust root") : config.trust
+  const trustChain = openTrustChain([trust], { by: "file" })
+  return {
+    data,
+    host,
+    port,
+    tokens,
+    trustChain,
+    publicUrl: config.publicUrl === undefined ? undefined : parsePublicUrl(config.publicUrl),
+    logKey: await openLogKey(logKeyPath(config), trustChain.current),
+    tls: tls && { cert: await read(tls.cert, "TLS certificate"), key: await read(tls.key, "TLS key") },
+    timeouts: { headers: 10_000, request: 600_000, idle: 30_000, drain: 10_000, ...config.timeouts },
+  }
+}
+
+function logKeyPath({ trust, logKey }: RegistryConfig): string {
+  if (logKey !== undefined) return logKey
+  if (typeof trust === "string") return join(dirname(trust), "log-key.pem")
+  throw usage("the log key is missing", "give its place with --log-key")
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))
+}
+
+function parsePublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null
+  const fine = url && ["http:", "https:"].includes(url.protocol) && [url.origin, `${url.origin}/`].includes(text)
+  if (!fine)
+    throw usage(`${text} is not a public URL`, "write scheme, host and port only, such as https://models.acme.example")
+  return url.origin
+}
+
+async function read(path: string, what: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw new RegistryError("USAGE", `the ${what} ${path} can't be read`, { cause })
+  }
+}
+
+function usage(message: string, hint?: string): RegistryError {
+  return new RegistryError("USAGE", message, hint === undefined ? {} : { hint })
+}

@@ -1,0 +1,106 @@
+/**
+ * The Express application, built from the list of routes.
+ *
+ *     guard (raw request) -> route or 404/405 -> token -> parameters -> handler -> problem document for whatever was thrown
+ */
+import type { IncomingMessage, ServerResponse } from "node:http"
+
+import { ManifestError } from "@weighlock/manifest"
+import express from "express"
+
+import { RegistryError } from "../errors.ts"
+import { type Tokens, authorize } from "./auth.ts"
+import { validate } from "./body.ts"
+import { guard } from "./guard.ts"
+import { sendProblem } from "./problem.ts"
+import { type Method, type Route, byPath } from "./route.ts"
+
+export interface AppOptions {
+  readonly routes: readonly Route[]
+  readonly tokens?: Tokens | undefined
+  readonly now: () => Date
+  /** Told of every answer: for logs and metrics. `route` is the pattern, never the URL. */
+  readonly onAnswer: (answer: { method: string; route: string; status: number; ms: number }) => void
+  /** Told of errors that are bugs or faults, not refusals. */
+  readonly onFault: (error: unknown) => void
+}
+
+export type App = (request: IncomingMessage, response: ServerResponse) => void
+
+export function createApp(options: AppOptions): App {
+  const app = express()
+  for (const setting of ["strict routing", "case sensitive routing"]) app.enable(setting)
+  for (const setting of ["x-powered-by", "etag"]) app.disable(setting)
+  app.set("query parser", "simple")
+  app.use((request, response, next) => {
+    observe(request, response, options)
+    response.setHeader("x-content-type-options", "nosniff")
+    guard(request, { loopbackOnly: !options.tokens })
+    next()
+  })
+  for (const [path, routes] of byPath(options.routes)) addPath(app, path, routes, options)
+  app.use(() => {
+    throw new RegistryError("NOT_FOUND", "no such route", { hint: "GET /openapi.json lists them" })
+  })
+  app.use((error: unknown, request: express.Request, response: express.Response, _next: express.NextFunction) => {
+    if (isFault(error, request)) options.onFault(error)
+    sendProblem(request, response, error)
+  })
+  return app
+}
+
+function addPath(app: express.Express, path: string, routes: readonly Route[], options: AppOptions): void {
+  const place = app.route(path.replaceAll(/\{(\w+)\}/g, ":$1"))
+  place.all((_request, response, next) => {
+    response.locals["route"] = path
+    next()
+  })
+  for (const each of routes) place[each.method]((request, response) => answer(each, request, response, options))
+  place.all((_request, response) => {
+    response.setHeader("allow", allowedMethods(routes).join(", "))
+    throw new RegistryError("METHOD_NOT_ALLOWED", `this route takes ${allowedMethods(routes).join(", ")}`)
+  })
+}
+
+/** What a path answers: GET implies HEAD. */
+export function allowedMethods(routes: readonly { readonly method: Method }[]): readonly string[] {
+  const methods = routes.flatMap(({ method }) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]))
+  return [...new Set(methods)].sort()
+}
+
+async function answer(
+  each: Route,
+  request: express.Request,
+  response: express.Response,
+  options: AppOptions,
+): Promise<void> {
+  if (each.scope === "read" || each.scope === "publish") {
+    authorize(options.tokens, request.headers.authorization, each.scope, options.now())
+  }
+  const params = each.params && validate(each.params, { ...request.params }, "MANIFEST_INVALID")
+  const query = each.query ? validate(each.query, { ...request.query }) : requireNoQuery(request)
+  await each.handle({ params, query, request, response })
+}
+
+function requireNoQuery(request: express.Request): undefined {
+  if (request.url.includes("?")) throw new RegistryError("USAGE", "this route takes no query")
+}
+
+/** A client that went away is no fault of ours. */
+function isFault(error: unknown, request: IncomingMessage): boolean {
+  if (error instanceof RegistryError) return ["STORE_FAILED", "INTERNAL", "UNAVAILABLE"].includes(error.code)
+  return !(error instanceof ManifestError) && !request.destroyed && !request.readableAborted
+}
+
+function observe(request: IncomingMessage, response: express.Response, { onAnswer }: AppOptions): void {
+  const start = performance.now()
+  response.once("close", () => {
+    const route = typeof response.locals["route"] === "string" ? response.locals["route"] : "none"
+    onAnswer({
+      method: request.method ?? "",
+      route,
+      status: response.statusCode,
+      ms: Math.round(performance.now() - start),
+    })
+  })
+}

@@ -1,0 +1,54 @@
+/**
+ * Looks at the raw request before anything parses it: an odd spelling is refused, not repaired.
+ *
+ *     /api/v1/models/acme/mnist            fine
+ *     /api/v1//models  /api/v1/../models  /api/v1/models/acme%2Fmnist  http://elsewhere/api        USAGE
+ */
+import type { IncomingMessage } from "node:http"
+
+import { RegistryError } from "../errors.ts"
+
+const maxUrl = 2048
+const maxHeaders = 64
+const path = /^\/[A-Za-z0-9._/-]*$/
+const query = /^[A-Za-z0-9._/=&+%-]*$/
+const loopbackHost = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i
+
+export interface GuardOptions {
+  /** Without tokens only this machine is served: a Host that is not loopback is DNS rebinding. */
+  readonly loopbackOnly: boolean
+}
+
+/** Throws USAGE, MISDIRECTED, FORBIDDEN. */
+export function guard(request: IncomingMessage, { loopbackOnly }: GuardOptions): void {
+  requireHeaders(request)
+  requirePlainUrl(request.url ?? "")
+  if (loopbackOnly && !loopbackHost.test(request.headers.host ?? "")) {
+    throw new RegistryError("MISDIRECTED", "without tokens this registry serves loopback only", {
+      hint: "ask for localhost or 127.0.0.1, or start the registry with --tokens",
+    })
+  }
+  const isRead = request.method === "GET" || request.method === "HEAD"
+  if (!isRead && request.headers.origin !== undefined) {
+    throw new RegistryError("FORBIDDEN", "a web page may not write to this registry")
+  }
+}
+
+function requireHeaders({ rawHeaders, headers }: IncomingMessage): void {
+  if (rawHeaders.length / 2 > maxHeaders) throw new RegistryError("USAGE", `more than ${maxHeaders} header lines`)
+  const once = ["host", "authorization", "content-length", "content-type", "range", "weighlock-grant", "origin"]
+  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
+  const twice = once.find((name) => names.indexOf(name) !== names.lastIndexOf(name))
+  if (twice) throw new RegistryError("USAGE", `more than one ${twice} header`)
+  if ((headers["content-encoding"] ?? "identity") !== "identity") {
+    throw new RegistryError("MEDIA_TYPE_UNSUPPORTED", "bodies are taken as they are, without content-encoding")
+  }
+}
+
+function requirePlainUrl(url: string): void {
+  const [before = "", after = "", ...more] = url.split("?")
+  const odd = url.length > maxUrl || more.length > 0 || !path.test(before) || !query.test(after)
+  if (odd || before.includes("//") || before.split("/").some((segment) => segment === "." || segment === "..")) {
+    throw new RegistryError("USAGE", "this URL is not spelled as this API spells its URLs")
+  }
+}

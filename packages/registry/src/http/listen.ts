@@ -1,0 +1,80 @@
+/** The HTTP server around the application: limits on headers, time and connections, and a drain that ends. */
+import { type IncomingMessage, type Server, createServer } from "node:http"
+import { createServer as createTlsServer } from "node:https"
+import type { AddressInfo, Socket } from "node:net"
+
+import type { OpenedConfig, Timeouts } from "../config.ts"
+import { RegistryError } from "../errors.ts"
+import type { App } from "./app.ts"
+
+export interface Listening {
+  readonly url: string
+  close(): Promise<void>
+}
+
+const maxHeaderBytes = 16 * 1024
+const maxConnections = 4096
+
+/** Throws USAGE when the address can't be had, or the TLS files are not a certificate and its key. */
+export async function listen(app: App, { host, port, tls, timeouts }: OpenedConfig): Promise<Listening> {
+  const server = create(app, tls, timeouts)
+  server.timeout = timeouts.idle
+  server.maxConnections = maxConnections
+  server.maxHeadersCount = 0 // none is dropped silently: the bytes are limited here, the number by the guard
+  server.on("clientError", refuse)
+  server.on("dropRequest", (_request: IncomingMessage, socket: Socket) => socket.destroy())
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(new RegistryError("USAGE", `can't listen on ${host}:${port}`, { cause })))
+    server.listen({ host, port }, resolve)
+  })
+  const { address, family, port: actual } = server.address() as AddressInfo
+  const name = host === "localhost" ? host : family === "IPv6" ? `[${address}]` : address
+  return { url: `${tls ? "https" : "http"}://${name}:${actual}`, close: () => drain(server, timeouts.drain) }
+}
+
+function create(app: App, tls: OpenedConfig["tls"], timeouts: Timeouts): Server {
+  const options = {
+    headersTimeout: timeouts.headers,
+    requestTimeout: timeouts.request,
+    keepAliveTimeout: 5000,
+    connectionsCheckingInterval: Math.min(1000, timeouts.headers),
+    maxHeaderSize: maxHeaderBytes,
+    noDelay: true,
+  }
+  if (!tls) return createServer(options, app)
+  try {
+    return createTlsServer({ ...options, ...tls, minVersion: "TLSv1.2" }, app)
+  } catch (cause) {
+    throw new RegistryError("USAGE", "the TLS files are not a certificate and its key", { cause })
+  }
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+}
+
+/** What is not HTTP never reaches the application. */
+function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy()
+  const line = refusals[error.code ?? ""] ?? "400 Bad Request"
+  const status = Number(line.slice(0, 3))
+  const body = JSON.stringify({
+    type: "urn:weighlock:error:USAGE",
+    title: "Usage",
+    status,
+    detail: "not a request this server reads",
+    code: "USAGE",
+  })
+  const head = `HTTP/1.1 ${line}\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`
+  socket.end(head + body, () => socket.destroy())
+}
+
+async function drain(server: Server, limit: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const cut = setTimeout(() => server.closeAllConnections(), limit)
+  await closed
+  clearInterval(idle)
+  clearTimeout(cut)
+}

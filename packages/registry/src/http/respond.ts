@@ -1,0 +1,39 @@
+/** Answers. The ETag of every document is the SHA-256 of its bytes. */
+import { createHash } from "node:crypto"
+import type { ServerResponse } from "node:http"
+
+export interface AnswerOptions {
+  readonly status?: number
+  readonly mediaType?: string
+  /** For what can never change, such as a manifest by its digest. */
+  readonly immutable?: boolean
+}
+
+export function sendJson(response: ServerResponse, value: unknown, options: AnswerOptions = {}): void {
+  sendBytes(response, Buffer.from(JSON.stringify(value)), options)
+}
+
+/** Sends a document, or 304 when the client has it. */
+export function sendBytes(response: ServerResponse, bytes: Uint8Array, options: AnswerOptions = {}): void {
+  const { status = 200, mediaType = "application/json", immutable = false } = options
+  const etag = `"${createHash("sha256").update(bytes).digest("hex")}"`
+  response.setHeader("etag", etag)
+  response.setHeader("cache-control", immutable ? "public, max-age=31536000, immutable" : "no-cache")
+  const { method } = response.req
+  if (
+    status === 200 &&
+    (method === "GET" || method === "HEAD") &&
+    matches(response.req.headers["if-none-match"], etag)
+  ) {
+    response.writeHead(304).end()
+    return
+  }
+  response.writeHead(status, { "content-type": mediaType, "content-length": bytes.length })
+  response.end(method === "HEAD" ? undefined : bytes)
+}
+
+/** RFC 9110 §13.1.2, weak comparison. */
+export function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false
+  return ifNoneMatch.split(",").some((each) => [etag, `W/${etag}`, "*"].includes(each.trim()))
+}

@@ -1,0 +1,84 @@
+/** Uploads: ask what is missing, PUT parts with grants, complete. */
+import { ManifestError, limits, parseParts } from "@weighlock/manifest"
+
+import { RegistryError } from "../../errors.ts"
+import { type RegistryGrants, grantHeader } from "../../grants.ts"
+import type { Upload } from "../../store/blobs.ts"
+import type { Uploads } from "../../uploads.ts"
+import { readBody, readJson } from "../body.ts"
+import { sendJson } from "../respond.ts"
+import { type Route, route } from "../route.ts"
+import {
+  type UploadsRequest,
+  completeAnswer,
+  digestParams,
+  partParams,
+  uploadsAnswer,
+  uploadsRequest,
+} from "../schemas.ts"
+
+export function uploadRoutes(uploads: Uploads, grants: RegistryGrants): readonly Route[] {
+  return [
+    route({
+      method: "post",
+      path: "/api/v1/uploads",
+      summary: "What of these files is missing, and grants to send it. Asking again returns what is still missing.",
+      scope: "publish",
+      body: { schema: uploadsRequest, mediaType: "application/json" },
+      answers: { 200: { description: "The state of each file.", schema: uploadsAnswer } },
+      handle: async ({ request, response }) => {
+        const { files } = await readJson({ request, response }, uploadsRequest, limits.envelope)
+        sendJson(response, { files: await uploads.ask(requireDistinct(files.map(uploadOf))) })
+      },
+    }),
+    route({
+      method: "put",
+      path: "/api/v1/uploads/{sha256}/parts/{part}",
+      summary: "One part, exactly the bytes its grant was made for.",
+      scope: "grant",
+      params: partParams,
+      body: { mediaType: "application/octet-stream" },
+      answers: { 204: { description: "The part is kept." } },
+      handle: async ({ params, request, response }) => {
+        const number = Number(params.part)
+        const header = request.headers[grantHeader]
+        const id = grants.check(typeof header === "string" ? header : undefined, params.sha256, number)
+        await uploads.writePart(params.sha256, id, number, request)
+        response.writeHead(204).end()
+      },
+    }),
+    route({
+      method: "post",
+      path: "/api/v1/uploads/{sha256}/complete",
+      summary: "Has the registry hash the whole file. Ask again while it answers 202.",
+      scope: "publish",
+      params: digestParams,
+      answers: {
+        200: { description: "The blob is present.", schema: completeAnswer },
+        202: { description: "Still being hashed.", schema: completeAnswer },
+      },
+      handle: async ({ params: { sha256 }, request, response }) => {
+        await readBody({ request, response }, 0)
+        const state = await uploads.complete(sha256)
+        sendJson(response, { sha256, state }, { status: state === "present" ? 200 : 202 })
+      },
+    }),
+  ]
+}
+
+/** MANIFEST_INVALID when the parts are not those that a file of this size has. */
+function uploadOf({ sha256, size, parts }: UploadsRequest["files"][number]): Upload {
+  if (size > limits.part !== (parts !== undefined)) {
+    throw new ManifestError(
+      "MANIFEST_INVALID",
+      `${sha256}: parts are there exactly for files of more than ${limits.part} bytes`,
+    )
+  }
+  return { sha256, size, ...(parts && { parts: parseParts(parts, size) }) }
+}
+
+function requireDistinct(files: readonly Upload[]): readonly Upload[] {
+  const distinct = new Set(files.map(({ sha256 }) => sha256))
+  if (distinct.size !== files.length) throw new RegistryError("USAGE", "a digest is listed twice")
+  return files
+}

@@ -1,0 +1,137 @@
+/**
+ * Decides what is published. No HTTP and no SQL here: rules from `@weighlock/manifest`, facts from the ledger.
+ *
+ *     envelope bytes -> admitPublish (keys, signatures, names) -> every blob proven, with the declared size and parts
+ *                    -> judgePublish against what is bound -> one commit -> bundle
+ */
+import {
+  type SignedManifest,
+  type TrustChain,
+  admitPublish,
+  formatBundle,
+  formatEnvelope,
+  judgePublish,
+  parseEnvelope,
+  parseStatement,
+  sha256Hex,
+} from "@weighlock/manifest"
+
+import { RegistryError } from "./errors.ts"
+import type { Sequencer } from "./sequencer.ts"
+import type { Binding, Candidate, Ledger, ModelSummary, Page, Publication } from "./store/ledger.ts"
+import { requireSameBytes } from "./uploads.ts"
+
+export interface Published {
+  /** False when this very manifest was published before: `bundle` is then the first one. */
+  readonly created: boolean
+  readonly digest: string
+  readonly version: string
+  readonly bundle: Uint8Array
+}
+
+export interface RegistryOptions {
+  readonly ledger: Ledger
+  readonly trustChain: TrustChain
+  readonly sequencer: Sequencer<Candidate, Binding>
+  readonly now: () => Date
+}
+
+export class Registry {
+  readonly #options: RegistryOptions
+
+  constructor(options: RegistryOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Publishes a signed manifest under a model. Safe to repeat: the same manifest again answers the first bundle.
+   * Throws what `admitPublish` throws, BLOBS_MISSING, DIGEST_MISMATCH, VERSION_EXISTS, UNAVAILABLE.
+   */
+  async publish(bytes: Uint8Array, model: string): Promise<Published> {
+    const { ledger, trustChain, sequencer, now } = this.#options
+    const envelope = parseEnvelope(bytes)
+    const version = claimedVersion(envelope.payload)
+    const manifest = admitPublish({ envelope, trustChain, model, version, now: now() })
+    const first = await ledger.byVersion(model, version)
+    if (judgePublish(first, manifest) === "same" && first) return published(first, false)
+    await this.#requireBlobs(manifest)
+    const candidate = candidateOf(manifest, formatEnvelope(envelope))
+    const binding = await sequencer.submit(candidate)
+    if ("missing" in binding) throw blobsMissing(binding.missing, `${model}@${version}`)
+    judgePublish(binding.holder, manifest) // another writer may have come first
+    return published(binding.holder, binding.created)
+  }
+
+  /** The bundle a version is bound to. NOT_FOUND. */
+  async version(model: string, version: string): Promise<Uint8Array> {
+    const found = await this.#options.ledger.byVersion(model, version)
+    if (!found) throw new RegistryError("NOT_FOUND", `${model}@${version} was never published`)
+    return bundleOf(found)
+  }
+
+  /** The bundle of the manifest with this digest. NOT_FOUND. */
+  async manifest(digest: string): Promise<Uint8Array> {
+    const found = await this.#options.ledger.byDigest(digest)
+    if (!found) throw new RegistryError("NOT_FOUND", `no manifest sha256:${digest} was published`)
+    return bundleOf(found)
+  }
+
+  models(query: string, page: Page): Promise<readonly ModelSummary[]> {
+    return this.#options.ledger.models(query, page)
+  }
+
+  /** A model's versions in order of publication. NOT_FOUND when it has none. */
+  async versions(model: string, page: Page): Promise<readonly Omit<Publication, "envelope">[]> {
+    const versions = await this.#options.ledger.versions(model, page)
+    const exists = versions.length > 0 || (await this.#options.ledger.versions(model, { limit: 1 })).length > 0
+    if (!exists) throw new RegistryError("NOT_FOUND", `nothing was published as ${model}`)
+    return versions
+  }
+
+  /** Every resource must be a blob the registry has hashed itself, of the signed size and parts. */
+  async #requireBlobs({ resources, model, version }: SignedManifest): Promise<void> {
+    const known = await this.#options.ledger.blobs(resources.map(({ digest }) => digest))
+    const missing = new Set(resources.map(({ digest }) => digest).filter((digest) => !known.has(digest)))
+    if (missing.size > 0) throw blobsMissing([...missing], `${model}@${version}`)
+    for (const { digest, size, parts } of resources) {
+      const facts = known.get(digest)
+      if (facts) requireSameBytes({ sha256: digest, size, ...(parts && { parts }) }, facts)
+    }
+  }
+}
+
+/**
+ * The version an envelope says it publishes: a question to ask, not an answer. `admitPublish` verifies the signatures and
+ * then compares with the signed text; what can't be read here is refused there.
+ */
+function claimedVersion(payload: Uint8Array): string {
+  try {
+    return parseStatement(payload).version
+  } catch {
+    return ""
+  }
+}
+
+function candidateOf(manifest: SignedManifest, envelope: Uint8Array): Candidate {
+  const { digest, model, version, createdAt, resources } = manifest
+  return { digest, model, version, createdAt, envelope, blobs: resources.map((resource) => resource.digest) }
+}
+
+function published(holder: Publication, created: boolean): Published {
+  return { created, digest: holder.digest, version: holder.version, bundle: bundleOf(holder) }
+}
+
+/** SQLite does not notice flipped bits: what is served is first shown to be what was stored. */
+function bundleOf({ digest, envelope }: Publication): Uint8Array {
+  const opened = parseEnvelope(envelope)
+  if (sha256Hex(opened.payload) !== digest) {
+    throw new RegistryError("STORE_FAILED", `the ledger's row of manifest ${digest} is damaged`)
+  }
+  return formatBundle({ envelope: opened })
+}
+
+function blobsMissing(missing: readonly string[], reference: string): RegistryError {
+  const message = `${reference}: ${missing.length} blobs were not uploaded or not completed`
+  const hint = "POST /api/v1/uploads, send the parts, complete, then publish again"
+  return new RegistryError("BLOBS_MISSING", message, { hint, details: { missing } })
+}

@@ -1,0 +1,44 @@
+/** Writes a body into its place in a file while counting and hashing it: exactly the declared bytes, or an error. */
+import { createHash } from "node:crypto"
+import type { FileHandle } from "node:fs/promises"
+import { type Readable, addAbortSignal } from "node:stream"
+
+import { ManifestError } from "@weighlock/manifest"
+
+import { RegistryError } from "../errors.ts"
+import type { Part } from "./blobs.ts"
+
+/**
+ * DIGEST_MISMATCH: fewer, more or other bytes than the part declares; reading stops at the first byte too many.
+ * The body is destroyed only when `signal` fires (a newer request writes the same part): who sent too much can still be told.
+ */
+export async function writeExactly(file: FileHandle, part: Part, body: Readable, signal: AbortSignal): Promise<void> {
+  const hash = createHash("sha256")
+  let size = 0
+  addAbortSignal(signal, body) // also ends a body that is silent
+  for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+    if (size + chunk.length > part.length) throw mismatch(part, `more than ${part.length} bytes`)
+    hash.update(chunk)
+    await writeAll(file, chunk, part.offset + size)
+    size += chunk.length
+  }
+  if (size !== part.length) throw mismatch(part, `${size} of ${part.length} bytes`)
+  const found = hash.digest("hex")
+  if (found !== part.digest) throw mismatch(part, `declared ${part.digest}, received ${found}`)
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  let done = 0
+  try {
+    while (done < chunk.length) {
+      const { bytesWritten } = await file.write(chunk, done, chunk.length - done, position + done)
+      done += bytesWritten
+    }
+  } catch (cause) {
+    throw new RegistryError("UNAVAILABLE", "the blob store's disk refused", { cause })
+  }
+}
+
+function mismatch(part: Part, found: string): ManifestError {
+  return new ManifestError("DIGEST_MISMATCH", `part ${part.number}: ${found}`)
+}

@@ -1,0 +1,18 @@
+/** Pure JavaScript: slow, and runs wherever Node does. */
+import * as core from "@tensorflow/tfjs-core"
+import * as layers from "@tensorflow/tfjs-layers"
+import "@tensorflow/tfjs-backend-cpu"
+import type { Engine, OpenedEngine } from "./engine.ts"
+
+export const cpuEngine: Engine = { name: "js", device: "cpu", open }
+
+async function open(): Promise<OpenedEngine> {
+  core.enableProdMode() // no advice on the console
+  if (!(await core.setBackend("cpu"))) return { available: false, why: "the JavaScript backend did not start" }
+  return {
+    available: true,
+    tf: { ...core, ...layers },
+    backend: "cpu",
+    detail: `tfjs ${core.version_core}, plain JavaScript`,
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * An engine runs layers models on one kind of device. Engines live in a worker thread and are opened there; one file each.
+ */
+import type * as Core from "@tensorflow/tfjs-core"
+import type * as Layers from "@tensorflow/tfjs-layers"
+
+/** tfjs-core and tfjs-layers of one and the same instance: tensors of one mean nothing to another. */
+export type TensorFlow = Omit<typeof Core, "default"> & Pick<typeof Layers, "initializers" | "layers" | "models">
+
+export interface Engine {
+  /** What `--device` takes. */
+  readonly name: string
+  readonly device: "gpu" | "cpu"
+  /** Loads the library and wakes the device. Never throws for a missing one, never hands out a stand-in. */
+  open(): Promise<OpenedEngine>
+}
+
+export type OpenedEngine =
+  | { readonly available: false; readonly why: string }
+  | { readonly available: true; readonly tf: TensorFlow; readonly backend: string; readonly detail: string }
+
+export type ReadyEngine = Extract<OpenedEngine, { available: true }>
+
+/** Which engine a model runs on, and why not a faster one. */
+export interface EngineReport {
+  readonly name: string
+  readonly device: "gpu" | "cpu"
+  readonly detail: string
+  readonly passedOver: readonly { readonly name: string; readonly why: string }[]
+}

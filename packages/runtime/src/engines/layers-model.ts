@@ -1,0 +1,146 @@
+/**
+ * A layers model on an opened engine: built under a budget, filled with the verified weights, asked once.
+ *
+ * A topology of 200 bytes can declare terabytes (`"units": 1e9`). The library makes every variable in one place,
+ * `Layer.addWeight`; there each has to fit what the weight files brought, before it is allocated.
+ */
+import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers"
+import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core"
+import { refused } from "../errors.ts"
+import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
+import {
+  describe,
+  elementsIn,
+  maxElements,
+  type TensorData,
+  type TensorSpec,
+  type TensorValues,
+  valuesOf,
+} from "../tensors.ts"
+import type { ReadyEngine, TensorFlow } from "./engine.ts"
+import { withWeightBudget } from "./weight-budget.ts"
+
+export interface LoadedModel {
+  readonly inputs: readonly TensorSpec[]
+  readonly outputs: readonly TensorSpec[]
+  predict(inputs: readonly TensorData[]): Promise<TensorData[]>
+}
+
+/** Throws MODEL_REFUSED; also for what the library says about a topology it can't build. */
+export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArtifacts): Promise<LoadedModel> {
+  const { tf, backend } = engine
+  const model = await build(tf, artifacts)
+  await tf.setBackend(backend)
+  fill(tf, model, artifacts)
+  const batchSize = Math.max(1, Math.min(32, Math.floor(maxElements / largestActivation(model))))
+  const inputs = model.inputs.map((tensor, index) => specOf(model.inputNames[index], tensor))
+  const outputs = distinctNames(model.outputNames).map((name, index) => specOf(name, model.outputs[index]))
+  const loaded: LoadedModel = {
+    inputs,
+    outputs,
+    predict: (batch) => predict(tf, model, batch, batchSize),
+  }
+  await rehearse(loaded)
+  if (tf.getBackend() !== backend) throw new Error(`the engine moved from ${backend} to ${tf.getBackend()}`)
+  return loaded
+}
+
+// Variables begin as zeros of the JavaScript backend: pages that are never touched cost nothing, and the device sees each
+// weight once.
+async function build(tf: TensorFlow, { topology, weights }: LayersArtifacts): Promise<LayersModel> {
+  await tf.setBackend("cpu")
+  const model = await withWeightBudget(tf, weights, () => tf.models.modelFromJSON({ modelTopology: topology }))
+  if (!Array.isArray(model.inputs)) throw refused("the topology names no input shape")
+  if (!model.built) model.build(model.inputs[0]?.shape ?? []) // a Sequential settles its names only now
+  requireSaneShapes(model)
+  return model
+}
+
+function fill(tf: TensorFlow, model: LayersModel, { weights }: LayersArtifacts): void {
+  const tensors = Object.create(null) as NamedTensorMap
+  for (const { name, shape, dtype, values } of weights) tensors[name] = tf.tensor(values(), [...shape], dtype)
+  model.loadWeights(tensors, true) // every variable filled, nothing left over, shapes equal
+  tf.dispose(tensors)
+}
+
+function predict(
+  tf: TensorFlow,
+  model: LayersModel,
+  batch: readonly TensorData[],
+  batchSize: number,
+): Promise<TensorData[]> {
+  const answers = tf.tidy(() => {
+    const inputs = batch.map(({ shape, data }, index) => tf.tensor(data, [...shape], dtypeOf(model.inputs[index])))
+    const answer = model.predict(inputs, { batchSize })
+    return Array.isArray(answer) ? answer : [answer]
+  })
+  return Promise.all(answers.map(read)).finally(() => tf.dispose(answers))
+}
+
+async function read(tensor: Tensor): Promise<TensorData> {
+  const values = await tensor.data()
+  return { shape: tensor.shape, data: values.slice() as TensorValues }
+}
+
+// A first question, all zeros: what the engine has no kernel for shows now, not at the first caller's.
+async function rehearse(model: LoadedModel): Promise<void> {
+  if (model.inputs.some(({ shape }) => shape.includes(null))) return
+  const zeros = model.inputs.map(({ shape, dtype }): TensorData => {
+    const sizes = shape.map(Number)
+    return { shape: [1, ...sizes], data: valuesOf(dtype, elementsIn(sizes)) }
+  })
+  await model.predict(zeros)
+}
+
+// Layers without weights can blow up too: RepeatVector, UpSampling2D, ZeroPadding2D.
+function requireSaneShapes(model: LayersModel): void {
+  for (const [name, shape] of activations(model)) {
+    const sane = shape.every((size) => size === null || (Number.isSafeInteger(size) && size >= 0))
+    if (!sane || instanceElements(shape) > maxElements) {
+      throw refused(`layer ${name} would make a tensor of shape ${describe(shape)}`)
+    }
+  }
+}
+
+function largestActivation(model: LayersModel): number {
+  return Math.max(1, ...activations(model).map(([, shape]) => instanceElements(shape)))
+}
+
+function activations(model: LayersModel): [layer: string, shape: (number | null)[]][] {
+  return model.layers.flatMap((layer) => {
+    const inner = "layers" in layer ? activations(layer as LayersModel) : []
+    const shapes = layer.inboundNodes.flatMap((node) => node.outputShapes as unknown as Shapes)
+    return [...inner, ...listOfShapes(shapes).map((shape): [string, (number | null)[]] => [layer.name, shape])]
+  })
+}
+
+type Shapes = ((number | null) | (number | null)[])[]
+
+function listOfShapes(shapes: Shapes): (number | null)[][] {
+  return shapes.every((shape) => Array.isArray(shape)) ? shapes : [shapes as (number | null)[]]
+}
+
+function instanceElements([, ...shape]: readonly (number | null)[]): number {
+  return elementsIn(shape.map((size) => size ?? 1))
+}
+
+function specOf(name: string | undefined, tensor: SymbolicTensor | undefined): TensorSpec {
+  if (name === undefined || tensor === undefined) throw refused("the topology's inputs or outputs have no name")
+  return { name, shape: tensor.shape.slice(1), dtype: dtypeOf(tensor) }
+}
+
+function dtypeOf(tensor: SymbolicTensor | undefined): TensorSpec["dtype"] {
+  const dtype = tensor?.dtype ?? "float32"
+  if (dtype === "float32" || dtype === "int32" || dtype === "bool") return dtype
+  throw refused(`an input or output of type ${dtype} is not supported`)
+}
+
+// Two outputs of one layer: prob, prob_1, as Keras names them.
+function distinctNames(names: readonly string[]): string[] {
+  const seen = new Map<string, number>()
+  return names.map((name) => {
+    const count = seen.get(name) ?? 0
+    seen.set(name, count + 1)
+    return count === 0 ? name : `${name}_${count}`
+  })
+}

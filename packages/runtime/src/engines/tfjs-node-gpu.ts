@@ -1,0 +1,57 @@
+/**
+ * @tensorflow/tfjs-node-gpu 4.22: libtensorflow on CUDA. An optional peer, found from the working directory, then from the
+ * folder WEIGHLOCK_ENGINES, then beside us.
+ *
+ * It counts as a GPU only when its binding says so: without CUDA it would quietly compute on the CPU.
+ */
+import { createRequire } from "node:module"
+import { join, resolve } from "node:path"
+import { messageOf } from "../errors.ts"
+import type { Engine, OpenedEngine, TensorFlow } from "./engine.ts"
+
+const packageName = "@tensorflow/tfjs-node-gpu"
+
+export const tfjsNodeGpuEngine: Engine = { name: "tfjs-node-gpu", device: "gpu", open }
+
+async function open(): Promise<OpenedEngine> {
+  const file = findPackage()
+  if (file === null) return { available: false, why: `${packageName} is not installed` }
+  try {
+    return await wake(file)
+  } catch (cause) {
+    return { available: false, why: `${file} did not start: ${messageOf(cause)}` }
+  }
+}
+
+async function wake(file: string): Promise<OpenedEngine> {
+  const require = createRequire(file)
+  const util = require("node:util") as { isNullOrUndefined?: (value: unknown) => boolean }
+  util.isNullOrUndefined ??= (value) => value === null || value === undefined // gone since Node 23; 4.22 calls it
+  const tf = require(file) as TensorFlow
+  tf.enableProdMode()
+  await tf.ready()
+  const backend = tf.backend() as { isUsingGpuDevice?: unknown }
+  if (tf.getBackend() !== "tensorflow" || backend.isUsingGpuDevice !== true) {
+    return { available: false, why: `${file} found no CUDA device; its CPU mode is not used` }
+  }
+  return {
+    available: true,
+    tf,
+    backend: "tensorflow",
+    detail: `tfjs ${tf.version_core}, libtensorflow on CUDA, ${file}`,
+  }
+}
+
+/** The file that would be loaded, or null. `doctor` prints it. */
+export function findPackage(): string | null {
+  const folders = [process.cwd(), process.env["WEIGHLOCK_ENGINES"], import.meta.dirname]
+  for (const folder of folders) {
+    if (!folder) continue
+    try {
+      return createRequire(join(resolve(folder), "package.json")).resolve(packageName)
+    } catch {
+      // not installed there: look in the next
+    }
+  }
+  return null
+}

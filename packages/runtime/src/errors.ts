@@ -1,0 +1,50 @@
+/**
+ * What can go wrong between verified bytes and an answer. Codes are a closed list (docs/errors.md):
+ *
+ *     MODEL_REFUSED       the model is signed, and the loader still says no: hazardous, malformed or not supported
+ *     DEVICE_UNAVAILABLE  the asked engine or kind of device is not here; nothing else was used in its place
+ *     INPUT_INVALID       the caller's tensor has the wrong shape, type or values
+ *     OUTPUT_INVALID      the model answered something that is no number
+ *     UNAVAILABLE         the queue is full, or the model was disposed of or died; worth another try elsewhere
+ *     USAGE               an option that means nothing
+ */
+import { CodedError, type CodedErrorOptions } from "@weighlock/manifest"
+
+export const runtimeErrorCodes = [
+  "DEVICE_UNAVAILABLE",
+  "INPUT_INVALID",
+  "MODEL_REFUSED",
+  "OUTPUT_INVALID",
+  "UNAVAILABLE",
+  "USAGE",
+] as const
+
+export type RuntimeErrorCode = (typeof runtimeErrorCodes)[number]
+
+export class RuntimeError extends CodedError<RuntimeErrorCode> {
+  override readonly name = "RuntimeError"
+}
+
+export function refused(message: string, options?: CodedErrorOptions): RuntimeError {
+  return new RuntimeError("MODEL_REFUSED", message, options)
+}
+
+/** An error as it crosses the thread boundary: structured clone would drop class and code. */
+export interface ErrorReport {
+  readonly code: RuntimeErrorCode
+  readonly message: string
+  readonly hint: string | undefined
+}
+
+export function reportError(error: unknown, otherwise: RuntimeErrorCode): ErrorReport {
+  if (error instanceof RuntimeError) return { code: error.code, message: error.message, hint: error.hint }
+  return { code: otherwise, message: messageOf(error), hint: undefined }
+}
+
+export function reviveError({ code, message, hint }: ErrorReport): RuntimeError {
+  return new RuntimeError(code, message, hint === undefined ? {} : { hint })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

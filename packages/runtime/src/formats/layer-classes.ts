@@ -1,0 +1,35 @@
+/**
+ * What a topology may name: exactly the classes and activations that @tensorflow/tfjs-layers 4.22 registers (a test
+ * compares). There is no code in the list and no way to add some: a `Lambda` or a custom layer is refused.
+ */
+export const containerClasses: readonly string[] = ["Functional", "Model", "Sequential"]
+
+const layerClasses = `
+  Activation Add AlphaDropout Average AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization
+  Bidirectional CategoryEncoding CenterCrop Concatenate Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM2D
+  ConvLSTM2DCell Cropping2D Dense DepthwiseConv2D Dot Dropout ELU Embedding Flatten GRU GRUCell GaussianDropout
+  GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D InputLayer LSTM
+  LSTMCell LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum Multiply PReLU
+  Permute RNN RandomWidth ReLU RepeatVector Rescaling Reshape Resizing SeparableConv2D SimpleRNN SimpleRNNCell Softmax
+  SpatialDropout1D StackedRNNCells ThresholdedReLU TimeDistributed UpSampling2D ZeroPadding2D`
+
+// They never run here (weights come from the signed files), but their names stand in every topology.
+const trainingClasses = `
+  Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity L1L2 LeCunNormal LeCunUniform MaxNorm MinMaxNorm NonNeg
+  Ones Orthogonal RandomNormal RandomUniform TruncatedNormal UnitNorm VarianceScaling Zeros`
+
+export const knownClasses: ReadonlySet<string> = new Set([
+  ...containerClasses,
+  ...words(layerClasses),
+  ...words(trainingClasses),
+])
+
+/** As Keras spells them and as tfjs-layers does. */
+export const knownActivations: ReadonlySet<string> = new Set(
+  words(`elu gelu gelu_new hardSigmoid hard_sigmoid linear logSoftmax log_softmax mish relu relu6 selu sigmoid softmax
+    softplus softsign swish tanh`),
+)
+
+function words(text: string): string[] {
+  return text.trim().split(/\s+/)
+}

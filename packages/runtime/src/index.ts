@@ -1,0 +1,8 @@
+export type { EngineReport } from "./engines/engine.ts"
+export { engineNames } from "./engines/choose.ts"
+export { type RuntimeErrorCode, RuntimeError, runtimeErrorCodes } from "./errors.ts"
+export { supportedFormats } from "./formats/format.ts"
+export { loadModel, type LoadOptions, loadVerified } from "./load.ts"
+export type { Answer, Instance, Model } from "./model.ts"
+export type { DType, OutputValue, TensorSpec, TensorValue } from "./tensors.ts"
+export { type ServedModel, serveModels, type ServeOptions, type Serving } from "./serve/serve.ts"

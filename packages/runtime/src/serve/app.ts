@@ -1,0 +1,77 @@
+/** One request to one answer. Every answer about a model names the manifest it comes from. */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Model } from "../model.ts"
+import type { Bodies } from "./bodies.ts"
+import { metadataDocument, statusDocument } from "./model-documents.ts"
+import { readQuestion, writeAnswer } from "./predict-body.ts"
+import { notFound, type Refusal, refusalFor } from "./refusal.ts"
+import { parseRoute, type Route } from "./route.ts"
+
+export interface App {
+  readonly models: ReadonlyMap<string, Model>
+  readonly bodies: Bodies
+  readonly onBug: (error: unknown) => void
+  draining: boolean
+}
+
+/** Never rejects. */
+export async function respond(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const route = parseRoute(request.method ?? "", request.url ?? "")
+    const body = await answer(app, route, request, response)
+    send(app, request, response, 200, body)
+  } catch (error) {
+    if (response.destroyed) return // the caller has left
+    const refusal = refusalFor(error)
+    if (!refusal) app.onBug(error)
+    sendRefusal(app, request, response, refusal)
+  }
+}
+
+function answer(app: App, route: Route, request: IncomingMessage, response: ServerResponse): string | Promise<string> {
+  if (route.to === "healthz") return JSON.stringify({ status: "ok" })
+  if (route.to === "readyz") return readiness(app, response)
+  const model = findModel(app, route.model, route.version)
+  response.setHeader("weighlock-manifest", `sha256:${model.manifest.digest}`)
+  if (route.to === "status") return JSON.stringify(statusDocument(model))
+  if (route.to === "metadata") return JSON.stringify(metadataDocument(route.model, model))
+  return app.bodies.with(request, (body) => predict(model, body))
+}
+
+async function predict(model: Model, body: Uint8Array): Promise<string> {
+  const { form, instances } = readQuestion(body)
+  return writeAnswer(form, model.outputs, await model.predictBatch(instances))
+}
+
+function readiness({ models, draining }: App, response: ServerResponse): string {
+  const failed = [...models].filter(([, model]) => model.failure !== null).map(([name]) => name)
+  const ready = !draining && failed.length === 0
+  if (!ready) response.statusCode = 503
+  return JSON.stringify({ status: ready ? "ready" : draining ? "draining" : "failed", failed })
+}
+
+function findModel({ models }: App, name: string, version: string | undefined): Model {
+  const model = models.get(name)
+  if (!model) throw notFound(`model ${name} is not served here`)
+  const served = model.manifest.version
+  if (version !== undefined && version !== served)
+    throw notFound(`version ${version} of ${name} is not served; ${served} is`)
+  return model
+}
+
+function sendRefusal(app: App, request: IncomingMessage, response: ServerResponse, refusal: Refusal | null): void {
+  for (const [name, value] of Object.entries(refusal?.headers ?? {})) response.setHeader(name, value)
+  if (!request.complete) response.setHeader("connection", "close") // the rest of the body is not waited for
+  send(app, request, response, refusal?.status ?? 500, JSON.stringify({ error: refusal?.message ?? "internal error" }))
+}
+
+function send(app: App, request: IncomingMessage, response: ServerResponse, status: number, body: string): void {
+  const bytes = Buffer.from(body)
+  if (app.draining) response.setHeader("connection", "close")
+  if (response.statusCode === 200) response.statusCode = status
+  response.setHeader("content-type", "application/json")
+  response.setHeader("content-length", bytes.length)
+  response.setHeader("x-content-type-options", "nosniff")
+  response.setHeader("cache-control", "no-store")
+  response.end(request.method === "HEAD" ? undefined : bytes)
+}

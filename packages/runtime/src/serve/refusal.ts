@@ -1,0 +1,34 @@
+/** An answer other than 200, in TF Serving's form: `{"error":"model mnist is not served here"}`. */
+import { RuntimeError } from "../errors.ts"
+
+export class Refusal extends Error {
+  override readonly name = "Refusal"
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message)
+    this.status = status
+    this.headers = headers
+  }
+}
+
+export function notFound(message: string): Refusal {
+  return new Refusal(404, message)
+}
+
+export function badRequest(message: string): Refusal {
+  return new Refusal(400, message)
+}
+
+export function busy(message: string): Refusal {
+  return new Refusal(503, message, { "retry-after": "1" })
+}
+
+/** What a caller may know of an error; `null` for a bug of ours, which is not theirs to read. */
+export function refusalFor(error: unknown): Refusal | null {
+  if (error instanceof Refusal) return error
+  if (!(error instanceof RuntimeError)) return null
+  if (error.code === "INPUT_INVALID") return badRequest(error.message)
+  if (error.code === "OUTPUT_INVALID") return new Refusal(422, error.message)
+  return error.code === "UNAVAILABLE" ? busy(error.message) : null
+}

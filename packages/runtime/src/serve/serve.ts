@@ -1,0 +1,117 @@
+/**
+ * TF Serving's REST interface over verified models, on plain node:http.
+ *
+ *     const { url, close } = await serveModels([{ name: "mnist", model }], { port: 8501 })
+ *     // curl -d '{"instances":[[[0,…],…]]}' http://127.0.0.1:8501/v1/models/mnist:predict
+ */
+import { createServer, type Server } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import { messageOf, RuntimeError } from "../errors.ts"
+import type { Model } from "../model.ts"
+import { type App, respond } from "./app.ts"
+import { Bodies } from "./bodies.ts"
+
+export interface ServedModel {
+  /** As in the URL: letters, digits, `.`, `_`, `-`. */
+  readonly name: string
+  readonly model: Model
+}
+
+export interface ServeOptions {
+  /** Default 127.0.0.1. There is no authentication: what can reach the port can ask. */
+  readonly host?: string
+  /** Default 8501, TF Serving's; 0 takes a free one. */
+  readonly port?: number
+  /** Bytes a request body may have; default 32 MiB. */
+  readonly maxBody?: number
+  /** Hears of errors that are no caller's fault. Default: standard error. */
+  readonly onBug?: (error: unknown) => void
+}
+
+export interface Serving {
+  readonly url: string
+  /** Takes no new requests, finishes those under way for up to ten seconds, then hangs up. The models live on. */
+  close(): Promise<void>
+}
+
+const drainTime = 10_000
+const mebibyte = 2 ** 20
+
+/** Resolves when requests are answered. Throws USAGE for names that clash or a port that can't be had. */
+export async function serveModels(models: readonly ServedModel[], options: ServeOptions = {}): Promise<Serving> {
+  const { host = "127.0.0.1", port = 8501, maxBody = 32 * mebibyte, onBug = console.error } = options
+  const app: App = { models: byName(models), bodies: new Bodies(maxBody, 8 * maxBody), onBug, draining: false }
+  const server = makeServer(app)
+  await listen(server, host, port)
+  const { address, family, port: bound } = server.address() as AddressInfo
+  return {
+    url: `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
+    close: once(() => drain(server, app)),
+  }
+}
+
+function byName(models: readonly ServedModel[]): Map<string, Model> {
+  const named = new Map<string, Model>()
+  for (const { name, model } of models) {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
+      throw new RuntimeError("USAGE", `${name} can't be a model's name in a URL`)
+    if (named.has(name)) throw new RuntimeError("USAGE", `two models are named ${name}`, { hint: "write NAME=REF" })
+    named.set(name, model)
+  }
+  return named
+}
+
+function makeServer(app: App): Server {
+  const limits = {
+    maxHeaderSize: 16 * 1024,
+    headersTimeout: 10_000,
+    requestTimeout: 60_000,
+    connectionsCheckingInterval: 2_000,
+  }
+  const server = createServer({ ...limits, keepAliveTimeout: 5_000 }, (request, response) => {
+    response.on("close", () => app.draining && server.closeIdleConnections())
+    void respond(app, request, response)
+  })
+  server.maxConnections = 1024
+  server.maxHeadersCount = 100
+  server.timeout = 120_000 // without a byte either way: also a reader that stopped reading
+  server.on("clientError", hangUp)
+  return server
+}
+
+// What is no HTTP gets a short answer and the door.
+function hangUp(error: NodeJS.ErrnoException, socket: Socket): void {
+  const lines: Record<string, string> = {
+    HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+    ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+  }
+  if (!socket.writable || error.code === "ECONNRESET") socket.destroy()
+  else
+    socket.end(
+      `HTTP/1.1 ${lines[error.code ?? ""] ?? "400 Bad Request"}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+    )
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error): void =>
+      reject(new RuntimeError("USAGE", `can't listen on ${host}:${port}: ${messageOf(cause)}`, { cause }))
+    server.once("error", fail)
+    server.listen({ host, port }, () => {
+      server.off("error", fail)
+      resolve()
+    })
+  })
+}
+
+async function drain(server: Server, app: App): Promise<void> {
+  app.draining = true
+  const timer = setTimeout(() => server.closeAllConnections(), drainTime)
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  clearTimeout(timer)
+}
+
+function once(action: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return () => (done ??= action())
+}

@@ -1,0 +1,139 @@
+/**
+ * Between what callers write and what engines read: nested lists of numbers, and flat typed arrays with a shape.
+ *
+ *     spec { name: "image", shape: [28, 28], dtype: "float32" }, instances [[[0, 0.5, …], …], …]
+ *     -> { shape: [n, 28, 28], data: Float32Array(n × 784) }
+ *
+ * Strict both ways: what is ragged, not a number, or not finite in the tensor's type is INPUT_INVALID, never rounded to
+ * something near; a NaN that comes out is OUTPUT_INVALID, never a silent `null`.
+ */
+import { RuntimeError } from "./errors.ts"
+
+export type DType = "float32" | "int32" | "bool"
+export type TensorValues = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
+
+/** One input or output of a model. `shape` leaves the batch out; `null` is a dimension the model takes in any size. */
+export interface TensorSpec {
+  readonly name: string
+  readonly shape: readonly (number | null)[]
+  readonly dtype: DType
+}
+
+/** A whole batch; `shape[0]` counts the instances. */
+export interface TensorData {
+  readonly shape: readonly number[]
+  readonly data: TensorValues
+}
+
+/** One tensor of one instance: nested lists, or a flat typed array with the right number of elements. */
+export type TensorValue = number | boolean | ArrayLike<number> | readonly TensorValue[]
+/** What a model answers for one tensor of one instance. */
+export type OutputValue = number | boolean | OutputValue[]
+
+/** Elements a tensor may have (512 MiB of float32): larger ones are refused before they are allocated. */
+export const maxElements: number = 2 ** 27
+
+export function valuesOf(dtype: DType, length: number): TensorValues {
+  if (dtype === "float32") return new Float32Array(length)
+  return dtype === "int32" ? new Int32Array(length) : new Uint8Array(length)
+}
+
+/** Packs the same input of every instance into one batch. Throws INPUT_INVALID. */
+export function packBatch(spec: TensorSpec, instances: readonly unknown[]): TensorData {
+  const shape = settleShape(spec, instances[0])
+  const each = elementsIn(shape)
+  if (each * instances.length > maxElements) {
+    throw badInput(spec, `${instances.length} instances of ${describe(shape)} are more than ${maxElements} numbers`)
+  }
+  const data = valuesOf(spec.dtype, each * instances.length)
+  instances.forEach((instance, index) => packInstance(spec, shape, instance, data, index * each))
+  return { shape: [instances.length, ...shape], data }
+}
+
+/** One nested list per instance. Throws OUTPUT_INVALID for NaN. */
+export function unpackBatch(spec: TensorSpec, { shape, data }: TensorData): OutputValue[] {
+  const nan = data.findIndex(Number.isNaN)
+  if (nan >= 0) throw new RuntimeError("OUTPUT_INVALID", `output ${spec.name}: element ${nan} of the answer is NaN`)
+  const [count = 0, ...inner] = shape
+  const each = elementsIn(inner)
+  return Array.from({ length: count }, (_, index) => nest(inner, data, index * each, spec.dtype === "bool"))
+}
+
+export function elementsIn(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1)
+}
+
+export function describe(shape: readonly (number | null)[]): string {
+  return `[${shape.map((size) => size ?? "any").join(",")}]`
+}
+
+function nest(shape: readonly number[], data: TensorValues, offset: number, asBool: boolean): OutputValue {
+  const [length, ...inner] = shape
+  if (length === undefined) return asBool ? data[offset] !== 0 : (data[offset] ?? 0)
+  const each = elementsIn(inner)
+  return Array.from({ length }, (_, index) => nest(inner, data, offset + index * each, asBool))
+}
+
+// Dimensions the model leaves open are taken from the first instance; the others must agree.
+function settleShape(spec: TensorSpec, first: unknown): number[] {
+  if (isFlat(spec, first)) return spec.shape.map(Number)
+  const found = shapeOf(first, spec.shape.length + 1)
+  const fits = found.length === spec.shape.length && spec.shape.every((size, at) => size === null || size === found[at])
+  if (!fits) throw badInput(spec, `expected shape ${describe(spec.shape)}, found ${describe(found)}`)
+  return found
+}
+
+function packInstance(spec: TensorSpec, shape: number[], value: unknown, data: TensorValues, offset: number): void {
+  const from = isFlat(spec, value) ? [elementsIn(shape)] : shape
+  pack(spec, from, value, data, offset)
+}
+
+function pack(spec: TensorSpec, shape: number[], value: unknown, data: TensorValues, offset: number): void {
+  const [length, ...inner] = shape
+  if (length === undefined) {
+    data[offset] = scalar(spec, value)
+    return
+  }
+  if (!isList(value) || value.length !== length) {
+    const found = isList(value) ? `a list of ${value.length}` : describeValue(value)
+    throw badInput(spec, `expected shape ${describe(spec.shape)}, found ${found} where a list of ${length} belongs`)
+  }
+  const each = elementsIn(inner)
+  for (let index = 0; index < length; index++) pack(spec, inner, value[index], data, offset + index * each)
+}
+
+function scalar(spec: TensorSpec, value: unknown): number {
+  if (spec.dtype === "bool" && (value === true || value === false || value === 0 || value === 1)) return Number(value)
+  if (typeof value !== "number") throw badInput(spec, `expected ${spec.dtype} numbers, found ${describeValue(value)}`)
+  const fits = spec.dtype === "float32" ? Number.isFinite(Math.fround(value)) : value === (value | 0)
+  if (!fits || spec.dtype === "bool") throw badInput(spec, `${value} is not a ${spec.dtype} value`)
+  return value
+}
+
+// A flat typed array stands for the whole tensor when its shape is known and the count is right.
+function isFlat(spec: TensorSpec, value: unknown): boolean {
+  if (spec.shape.length < 2 || !isTypedArray(value) || spec.shape.includes(null)) return false
+  return value.length === elementsIn(spec.shape.map(Number))
+}
+
+function shapeOf(value: unknown, maxRank: number): number[] {
+  if (maxRank === 0 || !isList(value)) return []
+  return [value.length, ...shapeOf(value[0], maxRank - 1)]
+}
+
+function isList(value: unknown): value is ArrayLike<unknown> {
+  return Array.isArray(value) || isTypedArray(value)
+}
+
+function isTypedArray(value: unknown): value is ArrayLike<unknown> & ArrayBufferView {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView)
+}
+
+function describeValue(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  return isList(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`
+}
+
+function badInput(spec: TensorSpec, why: string): RuntimeError {
+  return new RuntimeError("INPUT_INVALID", `input ${spec.name}: ${why}`)
+}

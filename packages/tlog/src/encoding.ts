@@ -1,0 +1,56 @@
+/**
+ * One value, one spelling: base64 is standard, padded and canonical; hex is lower-case; text is well-formed UTF-8.
+ * JavaScript's own decoders are lenient (`atob` takes white space, `Buffer.from(…, "hex")` stops at junk), so whatever
+ * does not encode back to the same text is refused here.
+ */
+const fatalUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+const toUtf8 = new TextEncoder()
+const base64Form = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+const hexForm = /^(?:[0-9a-f]{2})*$/
+
+export function encodeUtf8(text: string): Uint8Array<ArrayBuffer> {
+  return toUtf8.encode(text)
+}
+
+/** `null` unless the bytes are well-formed UTF-8; a byte order mark is kept as the character it is. */
+export function decodeUtf8(bytes: Uint8Array): string | null {
+  try {
+    return fatalUtf8.decode(bytes)
+  } catch {
+    return null
+  }
+}
+
+export function encodeBase64(bytes: Uint8Array): string {
+  let binary = ""
+  for (let at = 0; at < bytes.length; at += 0x8000) {
+    binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000))
+  }
+  return btoa(binary)
+}
+
+/** `null` unless `text` is the one canonical base64 spelling of some bytes (RFC 4648 §4, §3.5). */
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | null {
+  if (!base64Form.test(text)) return null
+  const binary = atob(text)
+  const bytes = new Uint8Array(binary.length)
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at)
+  // Only the last group can hide bits that decoding drops.
+  return encodeBase64(bytes.subarray(bytes.length - (bytes.length % 3 || 3))) === text.slice(-4) || text === ""
+    ? bytes
+    : null
+}
+
+export function encodeHex(bytes: Uint8Array): string {
+  let text = ""
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0")
+  return text
+}
+
+/** `null` unless `text` is lower-case hexadecimal of whole bytes. */
+export function decodeHex(text: string): Uint8Array<ArrayBuffer> | null {
+  if (!hexForm.test(text)) return null
+  const bytes = new Uint8Array(text.length / 2)
+  for (let at = 0; at < bytes.length; at++) bytes[at] = Number.parseInt(text.slice(2 * at, 2 * at + 2), 16)
+  return bytes
+}
