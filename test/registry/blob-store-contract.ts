@@ -11,10 +11,10 @@ import { describe, random, sha256 } from "./support.ts"
 const absent = "0".repeat(64)
 const body = (...chunks: Uint8Array[]): Readable => Readable.from(chunks, { objectMode: false })
 
-function uploadOf(bytes: Uint8Array): { upload: Upload; part(this: void, number: number): Uint8Array } {
-  const { resource, part } = describe(bytes)
+function uploadOf(bytes: Uint8Array): { upload: Upload; part: (this: void, number: number) => Uint8Array } {
+  const { resource, ...file } = describe(bytes)
   const upload = { sha256: resource.digest, size: resource.size, ...(resource.parts && { parts: resource.parts }) }
-  return { upload, part }
+  return { upload, part: (number) => file.part(number) }
 }
 
 async function put(store: BlobStore, bytes: Uint8Array): Promise<string> {

@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
 import { fileURLToPath } from "node:url"
 
-import { Peer, type World, makeWorld, random, signed, startPeer } from "./support.ts"
+import { Peer, type World, firstLine, makeWorld, random, signed, startPeer } from "./support.ts"
 
 const script = fileURLToPath(new URL("serve-child.ts", import.meta.url))
 
@@ -18,8 +18,8 @@ async function spawnPeer(t: TestContext, world: World, limit?: string): Promise<
     ? spawn("sh", shell, { stdio: ["ignore", "pipe", "ignore"] })
     : spawn(words[0] ?? "", words.slice(1), { stdio: ["ignore", "pipe", "inherit"] })
   t.after(() => child.kill("SIGKILL"))
-  const [line] = (await once(child.stdout ?? child, "data")) as [Buffer]
-  return { peer: new Peer(line.toString().trim(), world, async () => undefined), child }
+  const line = await firstLine(child)
+  return { peer: new Peer(line, world, async () => undefined), child }
 }
 
 /** Publishes versions until the registry is gone; answers what was acknowledged. */

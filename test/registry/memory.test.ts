@@ -2,13 +2,12 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 
-import { Peer, describe, makeWorld, random } from "./support.ts"
+import { Peer, describe, firstLine, makeWorld, random } from "./support.ts"
 
 const size = 256 * 2 ** 20
 
@@ -19,8 +18,8 @@ test("256 MiB in and out", { skip: process.platform !== "linux" }, async (t) => 
     stdio: ["ignore", "pipe", "inherit"],
   })
   t.after(() => child.kill("SIGKILL"))
-  const [line] = (await once(child.stdout, "data")) as [Buffer]
-  const peer = new Peer(line.toString().trim(), world, async () => undefined)
+  const line = await firstLine(child)
+  const peer = new Peer(line, world, async () => undefined)
   const peak = async (): Promise<number> => {
     const status = await readFile(`/proc/${child.pid}/status`, "utf8")
     return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024
@@ -34,15 +33,13 @@ test("256 MiB in and out", { skip: process.platform !== "linux" }, async (t) => 
   const { json } = await peer.ask(file)
   const start = performance.now()
   await Promise.all(
-    json.files[0].grants.map(({ part, url, headers }: any) =>
-      peer.call("PUT", url, { body: file.part(part), headers }),
-    ),
+    json.files[0].grants.map(({ part, url, headers }) => peer.call("PUT", url, { body: file.part(part), headers })),
   )
   assert.equal((await peer.call("POST", `/api/v1/uploads/${file.sha256}/complete`)).status, 200)
   const sent = performance.now()
   const hash = createHash("sha256")
   const response = await fetch(`${peer.url}/api/v1/blobs/sha256/${file.sha256}`)
-  for await (const each of response.body ?? []) hash.update(each)
+  for await (const each of (response.body ?? []) as AsyncIterable<Uint8Array>) hash.update(each)
   assert.equal(hash.digest("hex"), file.sha256)
   const received = performance.now()
   const grown = (await peak()) - before

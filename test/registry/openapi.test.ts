@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { describe, random, signed, startPeer } from "./support.ts"
+import { type Answer, type Schema, describe, random, signed, startPeer } from "./support.ts"
 
 const expected: Record<string, string[]> = {
   "/api/v1/info": ["get", "head"],
@@ -62,30 +62,33 @@ test("answers have the members the document says", async (t) => {
   await peer.upload(bytes)
   await peer.publish(await signed(peer.world, [bytes]))
   const { json: document } = await peer.call("GET", "/openapi.json")
-  const cases: [any, string, string][] = [
+  const cases: [Answer, string, string][] = [
     [(await peer.call("GET", "/api/v1/info")).json, "/api/v1/info", "get"],
     [(await peer.call("GET", "/api/v1/models")).json, "/api/v1/models", "get"],
     [(await peer.call("GET", "/api/v1/models/acme/mnist")).json, "/api/v1/models/{namespace}/{name}", "get"],
     [asked.json, "/api/v1/uploads", "post"],
   ]
   for (const [value, path, method] of cases) {
-    const schema = document.paths[path][method].responses["200"].content["application/json"].schema
+    const schema = document.paths[path]?.[method]?.responses["200"]?.content["application/json"]?.schema
+    assert.ok(schema, path)
     requireShape(value, schema, path)
   }
 })
 
 /** The little of JSON Schema that our answers use. */
-function requireShape(value: any, schema: any, where: string): void {
-  if (schema.type === "array") return value.forEach((each: any) => requireShape(each, schema.items, `${where}[]`))
-  if (schema.type === "object" && schema.properties) {
-    for (const name of schema.required) assert.ok(name in value, `${where}.${name}`)
-    for (const [name, each] of Object.entries(value)) {
-      assert.ok(name in schema.properties, `${where}.${name} is not in the document`)
-      requireShape(each, schema.properties[name], `${where}.${name}`)
-    }
-    return
-  }
-  if (schema.pattern) assert.match(value, new RegExp(schema.pattern), where)
+function requireShape(value: unknown, schema: Schema, where: string): void {
   if (schema.enum) assert.ok(schema.enum.includes(value), where)
-  if (schema.type) assert.equal(typeof value, schema.type === "integer" ? "number" : schema.type, where)
+  if (schema.pattern) assert.match(String(value), new RegExp(schema.pattern), where)
+  if (schema.type === "array") {
+    assert.ok(Array.isArray(value), where)
+    for (const each of value as unknown[]) requireShape(each, schema.items ?? {}, `${where}[]`)
+  } else if (schema.type === "object") {
+    const members = value as Record<string, unknown>
+    for (const name of schema.required ?? []) assert.ok(name in members, `${where}.${name}`)
+    for (const [name, each] of Object.entries(schema.properties ? members : {})) {
+      const known = schema.properties?.[name]
+      assert.ok(known, `${where}.${name} is not in the document`)
+      requireShape(each, known, `${where}.${name}`)
+    }
+  } else if (schema.type) assert.equal(typeof value, schema.type === "integer" ? "number" : schema.type, where)
 }

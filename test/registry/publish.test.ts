@@ -4,7 +4,7 @@ import { test } from "node:test"
 
 import { parseBundle, parseEnvelope, sha256Hex } from "@weighlock/manifest"
 
-import { describe, makeWorld, random, sha256, signed, startPeer } from "./support.ts"
+import { type Answer, describe, makeWorld, random, sha256, signed, startPeer } from "./support.ts"
 
 const version = "/api/v1/models/acme/mnist/versions/1.0.0"
 
@@ -138,13 +138,13 @@ test("models and versions come in pages", async (t) => {
   }
   const list = async (query: string) => (await peer.call("GET", `/api/v1/models${query}`)).json
   assert.deepEqual(
-    (await list("")).models.map(({ model }: any) => model),
+    (await list("")).models.map(({ model }) => model),
     ["acme/a", "acme/b", "zeta/a"],
   )
   assert.deepEqual(await list("?query=acme&limit=1"), { models: [{ model: "acme/a", versions: 3 }], next: "acme/a" })
   assert.deepEqual((await list("?query=acme&after=acme%2Fa")).models, [{ model: "acme/b", versions: 3 }])
   const one = async (query: string) => (await peer.call("GET", `/api/v1/models/acme/a${query}`)).json
-  const names = ({ versions }: any): string[] => versions.map(({ version: each }: any) => each)
+  const names = ({ versions }: Answer): string[] => versions.map(({ version: each }) => each)
   assert.deepEqual(names(await one("")), ["1.0.0", "2.0.0-rc.1", "1.10.0"])
   assert.equal((await one("?limit=2")).next, "2.0.0-rc.1")
   assert.deepEqual(names(await one("?after=2.0.0-rc.1")), ["1.10.0"])

@@ -1,4 +1,5 @@
 /** A registry of its own for each test: real trust root, real signatures, real HTTP on loopback. */
+import type { ChildProcess } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { connect } from "node:net"
@@ -48,11 +49,54 @@ export async function makeWorld(t: TestContext, expires = new Date(Date.now() + 
   return { folder, trust, signer }
 }
 
+export interface GrantAnswer {
+  readonly part: number
+  readonly method: string
+  readonly url: string
+  readonly headers: Record<string, string>
+}
+
+export interface Schema {
+  readonly type?: string
+  readonly properties?: Record<string, Schema>
+  readonly required?: readonly string[]
+  readonly items?: Schema
+  readonly pattern?: string
+  readonly enum?: readonly unknown[]
+}
+
+/** A list that a test reads by place: where nothing is, the test fails by itself. */
+type List<T> = readonly [T, T, T, ...T[]]
+
+/** The members of every answer of the API, as the tests read them. */
+export interface Answer {
+  readonly code: string | undefined
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly missing: readonly string[]
+  readonly files: List<{ readonly sha256: string; readonly state: string; readonly grants: List<GrantAnswer> }>
+  readonly models: readonly { readonly model: string; readonly versions: number }[]
+  readonly versions: readonly { readonly version: string; readonly manifest: string }[]
+  readonly next: string
+  readonly state: string
+  readonly sha256: string
+  readonly log: { readonly origin: string; readonly size: number }
+  readonly trust: { readonly version: number; readonly sha256: string }
+  readonly envelope: { readonly payload: string }
+  readonly openapi: string
+  readonly paths: Record<
+    string,
+    Record<string, { responses: Record<string, { content: Record<string, { schema: Schema }> }> }>
+  >
+}
+
 export interface Reply {
   readonly status: number
   /** The problem's code, when it is one. */
   readonly code: string | undefined
-  readonly json: any
+  readonly json: Answer
   readonly bytes: Buffer
   readonly headers: Headers
 }
@@ -85,8 +129,8 @@ export class Peer {
     })
     const bytes = Buffer.from(await response.arrayBuffer())
     const isJson = /json/.test(response.headers.get("content-type") ?? "")
-    const value: any = isJson && bytes.length > 0 ? JSON.parse(bytes.toString()) : undefined
-    return { status: response.status, code: value?.code, json: value, bytes, headers: response.headers }
+    const value = (isJson && bytes.length > 0 ? JSON.parse(bytes.toString()) : {}) as Answer
+    return { status: response.status, code: value.code, json: value, bytes, headers: response.headers }
   }
 
   /** Sends these bytes as they are and answers all that comes back until the server closes or a second is over. */
@@ -186,6 +230,14 @@ export async function signed(world: World, files: readonly Uint8Array[], draft: 
     ...draft,
   })
   return Buffer.from(formatEnvelope(await signEnvelope({ payloadType: statementPayloadType, payload }, [world.signer])))
+}
+
+/** What a child prints first; rejects when it ends without a word. */
+export function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.stdout?.once("data", (chunk: Buffer) => resolve(chunk.toString().trim()))
+    child.once("exit", (code, signal) => reject(new Error(`ended with ${code ?? signal}`)))
+  })
 }
 
 export const random = (size: number): Buffer => randomBytes(size)

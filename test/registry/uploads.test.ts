@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { test } from "node:test"
 
-import { type Peer, type Reply, describe, random, sha256, signed, startPeer } from "./support.ts"
+import { type GrantAnswer, type Peer, type Reply, describe, random, sha256, signed, startPeer } from "./support.ts"
 
 const mib = 2 ** 20
 const flip = (bytes: Uint8Array): Buffer => {
@@ -14,7 +14,7 @@ const flip = (bytes: Uint8Array): Buffer => {
   return copy
 }
 const grantsOf = async (peer: Peer, bytes: Uint8Array) => (await peer.ask(describe(bytes))).json.files[0].grants
-const put = (peer: Peer, { url, headers }: any, body: Uint8Array, more = {}): Promise<Reply> =>
+const put = (peer: Peer, { url, headers }: GrantAnswer, body: Uint8Array, more = {}): Promise<Reply> =>
   peer.call("PUT", url, { body, headers: { ...headers, ...more } })
 const complete = (peer: Peer, bytes: Uint8Array): Promise<Reply> =>
   peer.call("POST", `/api/v1/uploads/${sha256(bytes)}/complete`)
@@ -26,16 +26,16 @@ test("asking returns grants for what is missing, again for what is still missing
   const first = (await peer.ask(file)).json.files[0]
   assert.equal(first.state, "needed")
   assert.deepEqual(
-    first.grants.map(({ part, method }: any) => [part, method]),
+    first.grants.map(({ part, method }) => [part, method]),
     [1, 2, 3].map((part) => [part, "PUT"]),
   )
   assert.equal((await put(peer, first.grants[1], file.part(2))).status, 204)
   assert.equal((await put(peer, first.grants[1], file.part(2))).status, 204)
   assert.deepEqual(
-    (await grantsOf(peer, bytes)).map(({ part }: any) => part),
+    (await grantsOf(peer, bytes)).map(({ part }) => part),
     [1, 3],
   )
-  for (const at of [0, 2]) await put(peer, first.grants[at], file.part(at + 1))
+  for (const at of [0, 2] as const) await put(peer, first.grants[at], file.part(at + 1))
   assert.deepEqual(await grantsOf(peer, bytes), [])
   assert.equal((await peer.ask(file)).json.files[0].state, "needed")
   assert.deepEqual((await complete(peer, bytes)).json, { sha256: file.sha256, state: "present" })
@@ -47,8 +47,8 @@ test("at most 256 grants a call, over all files", async (t) => {
   const peer = await startPeer(t)
   const files = Array.from({ length: 300 }, () => describe(random(20)))
   const { json } = await peer.ask(...files)
-  assert.equal(json.files.flatMap(({ grants }: any) => grants).length, 256)
-  assert.equal(json.files.filter(({ state }: any) => state === "needed").length, 300)
+  assert.equal(json.files.flatMap(({ grants }) => grants).length, 256)
+  assert.equal(json.files.filter(({ state }) => state === "needed").length, 300)
 })
 
 test("a body that is not the granted one leaves nothing", async (t) => {
@@ -58,7 +58,7 @@ test("a body that is not the granted one leaves nothing", async (t) => {
   const [first, second] = await grantsOf(peer, bytes)
   const small = random(100)
   const [only] = await grantsOf(peer, small)
-  const cases: [string, any, Uint8Array][] = [
+  const cases: [string, GrantAnswer, Uint8Array][] = [
     ["one bit", first, flip(file.part(1))],
     ["short", first, file.part(1).subarray(1)],
     ["empty", first, Buffer.alloc(0)],
@@ -84,7 +84,7 @@ test("a grant is for one part of one file, in this process, for a while", async 
   const [first, second] = await grantsOf(peer, bytes)
   const other = random(100)
   const [others] = await grantsOf(peer, other)
-  const value: string = first.headers["weighlock-grant"]
+  const value = first.headers["weighlock-grant"] ?? ""
   const [expiry = "", id = "", mac = ""] = value.split(".")
   const url: string = first.url
   const cases: [string, string, Record<string, string>][] = [
@@ -135,7 +135,7 @@ test("a grant of a former process is refused, but parts that it brought are kept
   const after = await startPeer(t, {}, before.world)
   const again = await grantsOf(after, bytes)
   assert.deepEqual(
-    again.map(({ part }: any) => part),
+    again.map(({ part }) => part),
     [2],
   )
   const old = { ...first, url: first.url.replace(before.url, after.url) }

@@ -1,5 +1,6 @@
 /** Publishing: upload what is missing, post the envelope, and believe it only when the answer verifies. */
 import {
+  admitPublish,
   type Bundle,
   type Envelope,
   formatBundle,
@@ -30,6 +31,14 @@ export interface Published {
 export async function publishModel(path: string, envelope: Envelope, options: ClientOptions): Promise<Published> {
   const manifest = parseStatement(envelope.payload)
   return await withSession(options, undefined, async (session) => {
+    // What the registry would refuse is refused here, before any upload.
+    admitPublish({
+      envelope,
+      trustChain: session.trustChain,
+      model: manifest.model,
+      version: manifest.version,
+      now: new Date(),
+    })
     await uploadMissing(session, await locate(path, manifest))
     const { status, body } = await session.transport.call(`api/v1/models/${manifest.model}/versions`, {
       method: "POST",

@@ -28,11 +28,6 @@ export function decodeHex(text: string, what: string): Uint8Array<ArrayBuffer> {
   return strict.decodeHex(text) ?? fail(what, "lower-case hexadecimal")
 }
 
-/** No lone surrogates (with the u flag, \p{Surrogate} matches nothing else). */
-export function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text)
-}
-
 function fail(what: string, form: string): never {
   throw invalid(`${what} is not ${form}`)
 }

@@ -5,7 +5,7 @@
  * number that a double can't hold exactly, or absurd depth is refused. Objects have no prototype, so `__proto__` is a key
  * like any other. `canonicalJson` writes RFC 8785 (JCS) bytes; `parseCanonical` accepts only those.
  */
-import { decodeUtf8, encodeUtf8, isWellFormed } from "./encoding.ts"
+import { decodeUtf8, encodeUtf8 } from "./encoding.ts"
 import { invalid } from "./errors.ts"
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject
@@ -44,7 +44,7 @@ export function canonicalJson(value: JsonValue): Uint8Array<ArrayBuffer> {
 
 function canonicalText(value: JsonValue): string {
   if (typeof value === "number" && !Number.isSafeInteger(value)) throw invalid(`${value} is not a safe integer`)
-  if (typeof value === "string" && !isWellFormed(value)) throw invalid("a string holds a lone surrogate")
+  if (typeof value === "string" && !value.isWellFormed()) throw invalid("a string holds a lone surrogate")
   if (value === null || typeof value !== "object") return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(canonicalText).join(",")}]`
   const members = Object.keys(value).sort() // RFC 8785 §3.2.3: by UTF-16 code units, which is what sort() does
@@ -150,7 +150,7 @@ class Parser {
 function parseToken(token: string): string | null {
   try {
     const value: unknown = JSON.parse(token)
-    return typeof value === "string" && isWellFormed(value) ? value : null
+    return typeof value === "string" && value.isWellFormed() ? value : null
   } catch {
     return null
   }

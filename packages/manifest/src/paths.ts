@@ -2,7 +2,7 @@
  * File paths in a manifest: relative, `/`-separated, one spelling, and safe to create on every system.
  * Two paths that some file system would take for one are refused, so what was signed is what any machine sees.
  */
-import { compareUtf8, encodeUtf8, isWellFormed } from "./encoding.ts"
+import { compareUtf8, encodeUtf8 } from "./encoding.ts"
 import { invalid } from "./errors.ts"
 import { limits } from "./limits.ts"
 
@@ -21,7 +21,7 @@ export function parsePath(path: string): string {
 }
 
 function faultOf(path: string): string | null {
-  if (!isWellFormed(path) || path.normalize("NFC") !== path) return "is not well-formed NFC text"
+  if (!path.isWellFormed() || path.normalize("NFC") !== path) return "is not well-formed NFC text"
   if (encodeUtf8(path).length > limits.path) return `is longer than ${limits.path} bytes`
   const segments = path.split("/")
   if (ignoredNames.includes(foldPath(segments[0] ?? ""))) return "begins with a name that is never part of a model"
@@ -43,7 +43,8 @@ function segmentFault(segment: string): string | null {
 
 /** How a case-insensitive, normalising file system may see a path. */
 export function foldPath(path: string): string {
-  return path.toUpperCase().toLowerCase().normalize("NFC")
+  // Lower case first: capital ẞ has no upper case of its own, and would not meet ß and ss otherwise.
+  return path.toLowerCase().toUpperCase().toLowerCase().normalize("NFC")
 }
 
 /**

@@ -8,8 +8,9 @@
  */
 import { decodeBase64, isSha256Hex } from "./encoding.ts"
 import { type Envelope, envelopeJson } from "./envelope.ts"
-import { invalid } from "./errors.ts"
+import { invalid, ManifestError } from "./errors.ts"
 import { canonicalJson, type JsonValue, parseJson } from "./json.ts"
+import { limits } from "./limits.ts"
 import { asArray, asExactly, asString, fields } from "./shape.ts"
 
 const mediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -29,8 +30,10 @@ export function exportSigstore(envelope: Envelope): Uint8Array<ArrayBuffer>[] {
   )
 }
 
-/** Form only. Accepts a `keyid` that is absent, empty, or equal to the hint. Throws MANIFEST_INVALID. */
+/** Form only. Accepts a `keyid` that is absent, empty, or equal to the hint. Throws MANIFEST_INVALID or TOO_LARGE. */
 export function importSigstore(bytes: Uint8Array): Envelope {
+  if (bytes.length > limits.bundle)
+    throw new ManifestError("TOO_LARGE", `a Sigstore bundle of ${bytes.length} bytes exceeds ${limits.bundle}`)
   const own = fields(parseJson(bytes, "the Sigstore bundle"), "the Sigstore bundle", [
     "mediaType",
     "verificationMaterial",

@@ -41,6 +41,8 @@ export interface RegistryConfig {
   /** Paths of PEM files. */
   readonly tls?: { readonly cert: string; readonly key: string }
   readonly logger?: Logger
+  /** Of the logger that is used when none is given: `info` (the default), `warn`, `error`, `silent` … */
+  readonly logLevel?: string
   readonly timeouts?: Partial<Timeouts>
   readonly grantLifeSeconds?: number
   /** Told of a fault after which the process must end; the default throws it outside any handler. */

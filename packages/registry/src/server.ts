@@ -47,10 +47,10 @@ type Undo = (() => Promise<void> | void)[]
 /** Throws USAGE (configuration), CONFLICT (the folder is in use), STORE_FAILED (it is damaged). */
 export async function startRegistry(config: RegistryConfig): Promise<RunningRegistry> {
   const opened = await openConfig(config)
-  const logger = config.logger ?? pino(destination({ dest: 2, sync: true }))
+  const logger = config.logger ?? pino({ level: config.logLevel ?? "info" }, destination({ dest: 2, sync: true }))
   const undo: Undo = []
   const close = async (): Promise<void> => {
-    for (const step of undo.splice(0).reverse()) await step()
+    for (const step of undo.splice(0).toReversed()) await step()
   }
   try {
     const url = await start(config, opened, logger, undo)

@@ -1,5 +1,5 @@
 /** `weighlock registry serve` */
-import type { Command } from "commander"
+import { type Command, Option } from "commander"
 import { type CommonFlags, common, openContext } from "../context.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
@@ -14,6 +14,7 @@ interface RegistryFlags extends CommonFlags {
   readonly publicUrl?: string
   readonly tokens?: string
   readonly tlsCert?: string
+  readonly logLevel: string
   readonly tlsKey?: string
 }
 
@@ -30,6 +31,11 @@ export function registryCommand(program: Command, io: Io): void {
     .option("--tokens <file>", "the token file")
     .option("--tls-cert <file>", "certificate chain, PEM")
     .option("--tls-key <file>", "its private key, PEM")
+    .addOption(
+      new Option("--log-level <level>", "least important lines to log")
+        .choices(["debug", "info", "warn", "error", "silent"])
+        .default("info"),
+    )
     .action(async (flags: RegistryFlags) => {
       const { out, path, io: world } = await openContext(io, flags)
       const { startRegistry } = await import("@weighlock/registry")
@@ -40,6 +46,7 @@ export function registryCommand(program: Command, io: Io): void {
         trust: path(flags.trust),
         host: flags.host,
         port: portOf(flags.port),
+        logLevel: flags.logLevel,
         ...(flags.logKey === undefined ? {} : { logKey: path(flags.logKey) }),
         ...(flags.publicUrl === undefined ? {} : { publicUrl: flags.publicUrl }),
         ...(flags.tokens === undefined ? {} : { tokens: path(flags.tokens) }),

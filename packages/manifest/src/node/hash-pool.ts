@@ -118,8 +118,8 @@ export class HashPool {
 
   async #hash(file: FileHandle, size: number, path: string, options: HashOptions): Promise<FileDigests> {
     const lane = this.#lane()
-    const partLane = this.#lane()
     const partSize = options.parts === true && size > limits.part ? partSizeFor(size) : Number.POSITIVE_INFINITY
+    const partLane = Number.isFinite(partSize) ? this.#lane() : lane
     const stream = this.#nextStream++
     const orders: Promise<unknown>[] = []
     let partStream = this.#nextStream++

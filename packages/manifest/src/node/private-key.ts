@@ -58,12 +58,17 @@ export function isEncryptedPem(pem: string): boolean {
 
 /** Reads an Ed25519 or P-256 key. Throws KEY_FILE_INVALID: not such a key, wrong passphrase, or absurd derivation cost. */
 export function parsePrivateKey(pem: string, passphrase: string | null): Signer {
-  if (isEncryptedPem(pem)) requireBearableCost(pem)
+  const encrypted = isEncryptedPem(pem) ? onlyBlock(pem) : null
+  if (encrypted !== null) requireBearableCost(encrypted)
+  const secret = passphrase === null ? {} : { passphrase }
   let key: KeyObject
   try {
-    key = createPrivateKey({ key: pem, format: "pem", ...(passphrase === null ? {} : { passphrase }) })
+    key =
+      encrypted === null
+        ? createPrivateKey({ key: pem, format: "pem", ...secret })
+        : createPrivateKey({ key: encrypted, format: "der", type: "pkcs8", ...secret })
   } catch (cause) {
-    const why = isEncryptedPem(pem)
+    const why = encrypted
       ? "the passphrase does not open this key"
       : "this is not a PKCS#8 private key in PEM"
     throw new ManifestError("KEY_FILE_INVALID", why, { cause })
@@ -124,9 +129,18 @@ export async function readKeyFile(path: string): Promise<string> {
   }
 }
 
+// The bytes whose cost is judged must be the bytes that are opened: OpenSSL skips text and blocks that it does not want.
+function onlyBlock(pem: string): Buffer {
+  const form = /^-----BEGIN ENCRYPTED PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)-----END ENCRYPTED PRIVATE KEY-----$/
+  const [, body] = form.exec(pem.trim()) ?? []
+  if (body === undefined)
+    throw new ManifestError("KEY_FILE_INVALID", "the file holds more than one PKCS#8 private key in PEM")
+  return Buffer.from(body, "base64")
+}
+
 // OpenSSL caps scrypt's memory itself, but not its repetitions, nor PBKDF2's: a key file must not cost minutes.
-function requireBearableCost(pem: string): void {
-  const costs = derivationCosts(pem)
+function requireBearableCost(encrypted: Buffer): void {
+  const costs = derivationCosts(encrypted)
   if (costs === null)
     throw new ManifestError("KEY_FILE_INVALID", "the key is encrypted in a way we do not read", {
       hint: "use PBES2 with scrypt or PBKDF2",
@@ -138,10 +152,9 @@ function requireBearableCost(pem: string): void {
     throw new ManifestError("KEY_FILE_INVALID", `the key asks for an absurd ${kind} cost (${numbers.join(", ")})`)
 }
 
-function derivationCosts(pem: string): readonly ["scrypt" | "pbkdf2", readonly number[]] | null {
+function derivationCosts(encrypted: Buffer): readonly ["scrypt" | "pbkdf2", readonly number[]] | null {
   try {
-    const bytes = Buffer.from(pem.replaceAll(/-----[^-]*-----|\s/g, ""), "base64")
-    const [info] = members(bytes)
+    const [info] = members(encrypted)
     const [algorithm] = members(info)
     const [, parameters] = members(algorithm)
     const [derivation] = members(parameters)

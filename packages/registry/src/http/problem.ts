@@ -25,14 +25,13 @@ export interface Problem {
 }
 
 export function problemOf(error: unknown): Problem {
-  const status = error instanceof CodedError ? (httpStatus as Readonly<Record<string, number>>)[error.code] : undefined
-  if (!(error instanceof CodedError) || status === undefined) {
-    return problem("INTERNAL", 500, "this is a bug of the registry; its log says more")
-  }
-  const details = error instanceof RegistryError ? error.details : {}
+  const coded = error instanceof CodedError ? (error as CodedError) : null
+  const status = coded && (httpStatus as Readonly<Record<string, number>>)[coded.code]
+  if (!coded || !status) return problem("INTERNAL", 500, "this is a bug of the registry; its log says more")
+  const details = coded instanceof RegistryError ? coded.details : {}
   return {
-    ...problem(error.code, status, error.message),
-    ...(error.hint !== undefined && { hint: error.hint }),
+    ...problem(coded.code, status, coded.message),
+    ...(coded.hint !== undefined && { hint: coded.hint }),
     ...details,
   }
 }

@@ -6,11 +6,12 @@
  * holds the event loop for one fsync, which is why writes arrive in batches (see sequencer.ts).
  */
 import { decodeHex, encodeHex } from "@weighlock/manifest"
-import Database from "better-sqlite3"
+import type Database from "better-sqlite3"
 
 import { RegistryError } from "../errors.ts"
 import { applicationId, schema, schemaVersion } from "./ledger-schema.ts"
 import type { Binding, BlobFacts, Candidate, Ledger, ModelSummary, Page, Publication, TrustRecord } from "./ledger.ts"
+import { isSqliteError, openDatabase } from "./sqlite.ts"
 
 const pragmas = [
   "journal_mode = WAL",
@@ -36,7 +37,7 @@ export class SqliteLedger implements Ledger {
 
   /** Opens or creates the file. Throws USAGE when it is not a ledger of ours, STORE_FAILED when it is damaged. */
   constructor(path: string) {
-    this.#db = new Database(path)
+    this.#db = openDatabase(path, 5000)
     try {
       for (const pragma of pragmas) this.#db.pragma(pragma)
       this.#create(path)
@@ -44,7 +45,7 @@ export class SqliteLedger implements Ledger {
       this.#statements = prepare(this.#db)
     } catch (error) {
       this.#db.close()
-      throw error instanceof Database.SqliteError ? damaged(path, error) : error
+      throw isSqliteError(error) ? damaged(path, error) : error
     }
   }
 

@@ -4,9 +4,8 @@
  * The lock is SQLite's own file lock (fcntl on POSIX, LockFileEx on Windows) on an empty database beside the ledger: the
  * kernel drops it with the process, which a pid file cannot promise.
  */
-import Database from "better-sqlite3"
-
 import { RegistryError } from "../errors.ts"
+import { openDatabase } from "./sqlite.ts"
 
 export interface WriterLock {
   release(): void
@@ -14,7 +13,7 @@ export interface WriterLock {
 
 /** Throws CONFLICT while another holder lives, also one in this process. */
 export function lockWriter(path: string): WriterLock {
-  const db = new Database(path, { timeout: 0 })
+  const db = openDatabase(path)
   try {
     db.exec("BEGIN EXCLUSIVE")
   } catch (error) {

@@ -1,0 +1,137 @@
+/**
+ * The scripts beside this file are the CLI's documentation by example: commands, what they print, how they end.
+ *
+ *     $ weighlock key list          a command; `…` in what is expected stands for any text on one line
+ *     no keys                       stdout
+ *     ! hint: …                     stderr
+ *     [3]                           exit code, when it is not 0
+ *     > write model/a.txt hello     a change of the folder: write, append, remove, chmod, link, mkdir
+ *
+ * `$REGISTRY` is the URL of the registry that `> registry DIR` started.
+ */
+import assert from "node:assert/strict"
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
+import { dirname, join } from "node:path"
+import { test } from "node:test"
+import { Cli } from "../support/cli.ts"
+
+const folder = join(import.meta.dirname, "scripts")
+
+interface Step {
+  readonly line: number
+  readonly command: string
+  readonly expected: string
+}
+
+function parse(script: string): Step[] {
+  const steps: { line: number; command: string; expected: string }[] = []
+  for (const [at, text] of script.split("\n").entries()) {
+    if (text.startsWith("$ ") || text.startsWith("> ")) steps.push({ line: at + 1, command: text, expected: "" })
+    else if (!text.startsWith("#") && text !== "") steps.at(-1)!.expected += `${text}\n`
+  }
+  return steps
+}
+
+function transcript({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }): string {
+  const errors = stderr
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => `! ${line}\n`)
+  return `${stdout}${errors.join("")}${code === 0 ? "" : `[${code}]\n`}`
+}
+
+function matches(found: string, expected: string): boolean {
+  const pattern = expected
+    .split("…")
+    .map((text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"))
+    .join("[^\n]*")
+  return new RegExp(`^${pattern}$`).test(found)
+}
+
+async function change(cli: Cli, [verb = "", name = "", ...rest]: readonly string[]): Promise<void> {
+  const path = cli.path(name)
+  if (verb === "registry") {
+    const { announced } = await cli.start(
+      "registry",
+      "serve",
+      "--data",
+      "data",
+      "--trust",
+      join(name, "trust.json"),
+      "--log-level",
+      "silent",
+    )
+    cli.env["REGISTRY"] = cli.env["WEIGHLOCK_REGISTRY"] = announced.url
+    return
+  }
+  if (verb === "handwritten") {
+    writeFileSync(path, await handwritten(cli, rest))
+    return
+  }
+  if (verb === "env") {
+    cli.env[name] = rest.join(" ")
+    return
+  }
+  mkdirSync(dirname(path), { recursive: true })
+  if (verb === "write") writeFileSync(path, `${rest.join(" ")}\n`)
+  else if (verb === "append") appendFileSync(path, `${rest.join(" ")}\n`)
+  else if (verb === "remove") rmSync(path, { recursive: true })
+  else if (verb === "chmod") chmodSync(path, Number.parseInt(rest[0] ?? "", 8))
+  else if (verb === "link") symlinkSync(rest[0] ?? "", path)
+  else if (verb === "mkdir") mkdirSync(path, { recursive: true })
+  else throw new Error(`no such change: ${verb}`)
+}
+
+/** A first trust root as someone would write it: all of `labels` must sign, for the root and for `acme/*`. */
+async function handwritten(cli: Cli, labels: readonly string[]): Promise<string> {
+  const { keys } = (await cli.json("key", "list")) as {
+    keys: { label: string; keyid: string; type: string; public: string }[]
+  }
+  const chosen = keys.filter(({ label }) => labels.includes(label))
+  const all = { threshold: chosen.length, keys: chosen.map(({ keyid }) => keyid) }
+  const root = {
+    type: "trust-root",
+    schema: 1,
+    registry: "localhost",
+    version: 1,
+    expires: "2126-01-01T00:00:00Z",
+    keys: Object.fromEntries(
+      chosen.map(({ keyid, type, label, public: bytes }) => [keyid, { type, public: bytes, label }]),
+    ),
+    roles: { root: all },
+    namespaces: [{ pattern: "acme/*", publish: all, promote: all, epoch: 0 }],
+  }
+  return JSON.stringify(root, null, 2)
+}
+
+for (const name of readdirSync(folder).toSorted()) {
+  test(name, async () => {
+    const cli = new Cli()
+    try {
+      for (const { line, command, expected } of parse(readFileSync(join(folder, name), "utf8"))) {
+        const words = command
+          .slice(2)
+          .replaceAll("$REGISTRY", cli.env["REGISTRY"] ?? "")
+          .split(" ")
+        if (command.startsWith("> ")) {
+          await change(cli, words)
+          continue
+        }
+        assert.equal(words[0], "weighlock")
+        const found = transcript(await cli.run(...words.slice(1)))
+        if (!matches(found, expected)) assert.equal(found, expected, `${name}:${line}: ${command}`)
+      }
+    } finally {
+      await cli.close()
+    }
+  })
+}

