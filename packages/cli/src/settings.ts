@@ -5,6 +5,7 @@
  *     registry = "https://models.acme.example"
  *     trust = "trust.json"
  *     key = "alice"
+ *     cache_limit = "20G"
  */
 import { readFile } from "node:fs/promises"
 import { homedir } from "node:os"
@@ -25,6 +26,8 @@ export interface FileSettings {
   readonly trust?: string
   readonly key?: string
   readonly cache?: string
+  /** Bytes. */
+  readonly cacheLimit?: number
   readonly allowStoreHosts?: readonly string[]
 }
 
@@ -78,6 +81,8 @@ export class Settings {
   async client(flags: ConnectionFlags, onProgress: NonNullable<ClientOptions["onProgress"]>): Promise<ClientOptions> {
     const registry = flags.registry ?? this.io.env["WEIGHLOCK_REGISTRY"] ?? this.#file.registry
     const token = await secret(this.io, "WEIGHLOCK_TOKEN")
+    const limit = this.io.env["WEIGHLOCK_CACHE_LIMIT"]
+    const cacheLimit = limit === undefined ? this.#file.cacheLimit : parseSize(limit)
     const allowed = [...(flags.allowStoreHost ?? []), ...(this.#file.allowStoreHosts ?? [])]
     return {
       trust: this.trust(flags),
@@ -85,6 +90,7 @@ export class Settings {
       allowStoreHosts: allowed,
       signal: this.io.signal,
       onProgress,
+      ...(cacheLimit === undefined ? {} : { cacheLimit }),
       ...(registry === undefined ? {} : { registry }),
       ...(token === undefined ? {} : { token }),
     }
@@ -124,7 +130,7 @@ async function readToml(path: string): Promise<FileSettings | null> {
 }
 
 function check(table: Record<string, unknown>, folder: string): FileSettings {
-  const settings: Record<string, string | readonly string[]> = {}
+  const settings: Record<string, string | number | readonly string[]> = {}
   for (const [name, value] of Object.entries(table)) {
     if (
       name === "allow_store_hosts" &&
@@ -132,6 +138,7 @@ function check(table: Record<string, unknown>, folder: string): FileSettings {
       value.every((host): host is string => typeof host === "string")
     )
       settings["allowStoreHosts"] = value
+    else if (name === "cache_limit" && typeof value === "string") settings["cacheLimit"] = parseSize(value)
     else if (!strings.some((known) => known === name)) throw new Error(`unknown setting ${name}`)
     else if (typeof value !== "string") throw new Error(`${name} is not a string`)
     else
@@ -139,4 +146,14 @@ function check(table: Record<string, unknown>, folder: string): FileSettings {
         (name === "trust" && !value.startsWith("sha256:")) || name === "cache" ? resolve(folder, value) : value
   }
   return settings
+}
+
+const units: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+
+/** `500M` → bytes. */
+export function parseSize(text: string): number {
+  const [, digits, unit = ""] = /^(\d{1,15})([KMGT]?)$/.exec(text) ?? []
+  if (digits === undefined)
+    throw usage(`${JSON.stringify(text)} is not a size`, "write a number of bytes, or 500M, 20G")
+  return Number(digits) * (units[unit] ?? 1)
 }

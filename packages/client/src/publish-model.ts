@@ -36,7 +36,6 @@ export async function publishModel(path: string, envelope: Envelope, options: Cl
       envelope,
       trustChain: session.trustChain,
       model: manifest.model,
-      version: manifest.version,
       now: new Date(),
     })
     await uploadMissing(session, await locate(path, manifest))

@@ -30,6 +30,8 @@ export interface ClientOptions {
   readonly trust: string
   /** Folder of the content-addressed cache; `$WEIGHLOCK_CACHE`, else `$XDG_CACHE_HOME/weighlock`, by default. */
   readonly cache?: string
+  /** Bytes the cache may hold after a fetch; the least recently used files go first. Unlimited by default. */
+  readonly cacheLimit?: number
   readonly token?: string
   /** Private hosts that may be stores. */
   readonly allowStoreHosts?: readonly string[]
@@ -61,7 +63,9 @@ export async function withSession<T>(
   try {
     const trustChain = local ?? (await fetchTrust(transport, options.trust.slice("sha256:".length)))
     const cache = await Cache.open(options.cache ?? defaultCache())
-    return await use({ transport, trustChain, cache, onProgress: options.onProgress ?? (() => undefined) })
+    const result = await use({ transport, trustChain, cache, onProgress: options.onProgress ?? (() => undefined) })
+    if (options.cacheLimit !== undefined) await cache.prune(options.cacheLimit)
+    return result
   } finally {
     await transport.close()
   }

@@ -10,18 +10,17 @@ import { openPublished, type SignedManifest } from "./verify.ts"
 export interface PublishRequest {
   readonly envelope: Envelope
   readonly trustChain: TrustChain
-  /** As the request's address names them. */
+  /** As the request's address names it. */
   readonly model: string
-  readonly version: string
   readonly now: Date
 }
 
 /**
- * May this envelope become that version? Stricter than reading: a signature by a key nobody trusts is refused
+ * May this envelope become a version of that model? Stricter than reading: a signature by a key nobody trusts is refused
  * (SIGNER_UNTRUSTED), so nothing unexplained enters the history.
  */
 export function admitPublish(request: PublishRequest): SignedManifest {
-  const { envelope, trustChain, model, version, now } = request
+  const { envelope, trustChain, model, now } = request
   const stranger = envelope.signatures.find(({ keyid }) => !trustChain.current.keys.has(keyid))
   if (stranger !== undefined) {
     throw new ManifestError("SIGNER_UNTRUSTED", `the key ${stranger.keyid} is not in the trust root`, {
@@ -29,17 +28,17 @@ export function admitPublish(request: PublishRequest): SignedManifest {
     })
   }
   const manifest = openPublished(envelope, trustChain, now)
-  if (manifest.model !== model || manifest.version !== version) {
-    throw new ManifestError(
-      "SUBJECT_MISMATCH",
-      `signed as ${manifest.model}@${manifest.version}, sent as ${model}@${version}`,
-    )
+  if (manifest.model !== model) {
+    throw new ManifestError("SUBJECT_MISMATCH", `signed as ${manifest.model}@${manifest.version}, sent as ${model}`)
   }
   return manifest
 }
 
 /** A (model, version) binds one manifest for ever: the same again is fine, another is VERSION_EXISTS. */
-export function judgePublish(first: { readonly digest: string } | null, candidate: Manifest): "new" | "same" {
+export function judgePublish(
+  first: { readonly digest: string } | null,
+  candidate: Pick<Manifest, "digest" | "model" | "version">,
+): "new" | "same" {
   if (first === null) return "new"
   if (first.digest === candidate.digest) return "same"
   throw new ManifestError(

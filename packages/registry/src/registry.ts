@@ -4,18 +4,9 @@
  *     envelope bytes -> admitPublish (keys, signatures, names) -> every blob proven, with the declared size and parts
  *                    -> judgePublish against what is bound -> one commit -> bundle
  */
-import {
-  type SignedManifest,
-  type TrustChain,
-  admitPublish,
-  formatBundle,
-  formatEnvelope,
-  judgePublish,
-  parseEnvelope,
-  parseStatement,
-  sha256Hex,
-} from "@weighlock/manifest"
+import { formatBundle, judgePublish, parseEnvelope, sha256Hex } from "@weighlock/manifest"
 
+import type { Admission, Admitted } from "./admission.ts"
 import { RegistryError } from "./errors.ts"
 import type { Sequencer } from "./sequencer.ts"
 import type { Binding, Candidate, Ledger, ModelSummary, Page, Publication } from "./store/ledger.ts"
@@ -31,7 +22,7 @@ export interface Published {
 
 export interface RegistryOptions {
   readonly ledger: Ledger
-  readonly trustChain: TrustChain
+  readonly admission: Admission
   readonly sequencer: Sequencer<Candidate, Binding>
   readonly now: () => Date
 }
@@ -48,15 +39,13 @@ export class Registry {
    * Throws what `admitPublish` throws, BLOBS_MISSING, DIGEST_MISMATCH, VERSION_EXISTS, UNAVAILABLE.
    */
   async publish(bytes: Uint8Array, model: string): Promise<Published> {
-    const { ledger, trustChain, sequencer, now } = this.#options
-    const envelope = parseEnvelope(bytes)
-    const version = claimedVersion(envelope.payload)
-    const manifest = admitPublish({ envelope, trustChain, model, version, now: now() })
+    const { ledger, admission, sequencer, now } = this.#options
+    const manifest = await admission.admit(bytes, model, now())
+    const { version } = manifest
     const first = await ledger.byVersion(model, version)
     if (judgePublish(first, manifest) === "same" && first) return published(first, false)
     await this.#requireBlobs(manifest)
-    const candidate = candidateOf(manifest, formatEnvelope(envelope))
-    const binding = await sequencer.submit(candidate)
+    const binding = await sequencer.submit(candidateOf(manifest))
     if ("missing" in binding) throw blobsMissing(binding.missing, `${model}@${version}`)
     judgePublish(binding.holder, manifest) // another writer may have come first
     return published(binding.holder, binding.created)
@@ -89,7 +78,7 @@ export class Registry {
   }
 
   /** Every resource must be a blob the registry has hashed itself, of the signed size and parts. */
-  async #requireBlobs({ resources, model, version }: SignedManifest): Promise<void> {
+  async #requireBlobs({ resources, model, version }: Admitted): Promise<void> {
     const known = await this.#options.ledger.blobs(resources.map(({ digest }) => digest))
     const missing = new Set(resources.map(({ digest }) => digest).filter((digest) => !known.has(digest)))
     if (missing.size > 0) throw blobsMissing([...missing], `${model}@${version}`)
@@ -100,20 +89,7 @@ export class Registry {
   }
 }
 
-/**
- * The version an envelope says it publishes: a question to ask, not an answer. `admitPublish` verifies the signatures and
- * then compares with the signed text; what can't be read here is refused there.
- */
-function claimedVersion(payload: Uint8Array): string {
-  try {
-    return parseStatement(payload).version
-  } catch {
-    return ""
-  }
-}
-
-function candidateOf(manifest: SignedManifest, envelope: Uint8Array): Candidate {
-  const { digest, model, version, createdAt, resources } = manifest
+function candidateOf({ digest, model, version, createdAt, envelope, resources }: Admitted): Candidate {
   return { digest, model, version, createdAt, envelope, blobs: resources.map((resource) => resource.digest) }
 }
 

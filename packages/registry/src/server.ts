@@ -10,6 +10,7 @@ import { join } from "node:path"
 import { HashPool } from "@weighlock/manifest/node"
 import { type Logger, destination, pino } from "pino"
 
+import { Admission } from "./admission.ts"
 import { type OpenedConfig, type RegistryConfig, openConfig } from "./config.ts"
 import { RegistryError } from "./errors.ts"
 import { RegistryGrants } from "./grants.ts"
@@ -95,7 +96,9 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   const grants = new RegistryGrants(() => opened.publicUrl ?? url, config.grantLifeSeconds)
   const uploads = new Uploads({ ledger, blobs, grants, records, patience: 20_000 })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
-  const registry = new Registry({ ledger, trustChain, sequencer, now })
+  const admission = new Admission({ trustChain, onFailed })
+  undo.push(() => admission.close())
+  const registry = new Registry({ ledger, admission, sequencer, now })
   const metrics = new Metrics()
   const others = [
     ...modelRoutes(registry),

@@ -1,11 +1,9 @@
 /** `weighlock cache list|prune` */
 import type { Command } from "commander"
 import { type CommonFlags, common, openContext } from "../context.ts"
-import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
 import { formatBytes } from "../progress.ts"
-
-const units: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+import { parseSize } from "../settings.ts"
 
 export function cacheCommand(program: Command, io: Io): void {
   const cache = program.command("cache").description("what was downloaded")
@@ -42,11 +40,4 @@ export function cacheCommand(program: Command, io: Io): void {
       const { removed, bytes } = await (await Cache.open(settings.cache)).prune(parseSize(flags.maxBytes))
       out.result({ json: { removed, bytes }, text: `removed ${removed} files, ${formatBytes(bytes)}` })
     })
-}
-
-function parseSize(text: string): number {
-  const [, digits, unit = ""] = /^(\d{1,15})([KMGT]?)$/.exec(text) ?? []
-  if (digits === undefined)
-    throw usage(`${JSON.stringify(text)} is not a size`, "write a number of bytes, or 500M, 20G")
-  return Number(digits) * (units[unit] ?? 1)
 }

@@ -68,9 +68,7 @@ export function parsePrivateKey(pem: string, passphrase: string | null): Signer 
         ? createPrivateKey({ key: pem, format: "pem", ...secret })
         : createPrivateKey({ key: encrypted, format: "der", type: "pkcs8", ...secret })
   } catch (cause) {
-    const why = encrypted
-      ? "the passphrase does not open this key"
-      : "this is not a PKCS#8 private key in PEM"
+    const why = encrypted ? "the passphrase does not open this key" : "this is not a PKCS#8 private key in PEM"
     throw new ManifestError("KEY_FILE_INVALID", why, { cause })
   }
   return signerFor(key)

@@ -1,0 +1,405 @@
+/**
+ * The script of docs/format.md, taken from the page and run with openssl, jq and sha256sum. It shares no code with
+ * `verify`, so every case is judged by both, and both must say the same.
+ */
+import assert from "node:assert/strict"
+import { execFile, spawnSync } from "node:child_process"
+import { generateKeyPairSync } from "node:crypto"
+import { mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test, type TestContext } from "node:test"
+import { isDeepStrictEqual, promisify } from "node:util"
+import {
+  canonicalJson,
+  encodeBase64,
+  encodeUtf8,
+  exportSigstore,
+  formatBundle,
+  formatEnvelope,
+  importSigstore,
+  isSigstoreBundle,
+  type JsonObject,
+  openTrustChain,
+  parseBundle,
+  parseEnvelope,
+  parseJson,
+  parseReference,
+  type Signer,
+  signEnvelope,
+  statementPayloadType,
+  trustRootPayloadType,
+  verify,
+} from "@weighlock/manifest"
+import { hashFolder, signerFor } from "@weighlock/manifest/node"
+import { emptyCheckpoint } from "@weighlock/tlog"
+import { makeExample, testKey, writeAll } from "../support/make-example.ts"
+import { blockOf, readPage } from "../support/markdown.ts"
+
+const run = promisify(execFile)
+const page = readPage("format.md")
+const example = await makeExample()
+const [alice, bob, stranger] = ["alice", "bob", "mallory"].map((label) => testKey(label).signer) as [
+  Signer,
+  Signer,
+  Signer,
+]
+const reference = "acme/iris@1.2.0"
+
+const missing = missingTools()
+const skip = missing === null ? false : `cannot run the script here: ${missing}`
+if (skip !== false && process.env["REQUIRE_OPENSSL"] === "1") throw new Error(skip)
+
+function missingTools(): string | null {
+  for (const tool of ["bash", "jq", "sha256sum", "basenc", "split"])
+    if (spawnSync(tool, ["--version"]).status !== 0) return `${tool} is missing`
+  const version = spawnSync("openssl", ["version"], { encoding: "utf8" }).stdout
+  return /^OpenSSL (?:[3-9]|\d\d)/.test(version ?? "") ? null : "openssl 3.0 or newer is missing"
+}
+
+/** A folder with the example in it, changed by `edit`, and what is asked of it. */
+interface Case {
+  readonly name: string
+  readonly good?: true
+  readonly signed?: string
+  readonly asked?: string
+  readonly pin?: string
+  readonly edit?: (folder: string) => Promise<void> | void
+}
+
+// The signed documents of the example as plain values, to be changed and signed again.
+/* eslint-disable-next-line typescript/no-explicit-any -- a test's scratch paper */
+type Scratch = any
+
+function payloadOf(name: string): Scratch {
+  return JSON.parse(Buffer.from(parseEnvelope(example.get(name) ?? new Uint8Array()).payload).toString())
+}
+
+async function signedBytes(type: string, payload: Uint8Array, signers: readonly Signer[]): Promise<Uint8Array> {
+  return formatEnvelope(await signEnvelope({ payloadType: type, payload }, signers))
+}
+
+function trust(change: (root: Scratch) => void, signers = [alice, bob]): Case["edit"] {
+  return async (folder) => {
+    const root = payloadOf("trust.json")
+    change(root)
+    const payload = canonicalJson(root as JsonObject)
+    await writeFile(join(folder, "trust.json"), await signedBytes(trustRootPayloadType, payload, signers))
+  }
+}
+
+function manifest(change: (statement: Scratch, own: Scratch) => void, signers = [alice]): Case["edit"] {
+  return async (folder) => {
+    const statement = payloadOf("envelope.json")
+    change(statement, statement.subject[0].annotations.weighlock)
+    await signStatement(folder, canonicalJson(statement as JsonObject), signers)
+  }
+}
+
+async function signStatement(folder: string, payload: Uint8Array, signers: readonly Signer[]): Promise<void> {
+  await writeFile(join(folder, "envelope.json"), await signedBytes(statementPayloadType, payload, signers))
+}
+
+function rewrite(name: string, change: (bytes: Buffer) => Uint8Array): Case["edit"] {
+  return async (folder) => {
+    const path = join(folder, name)
+    await writeFile(path, change(await readFile(path)))
+  }
+}
+
+function envelopeJson(name: string, change: (envelope: Scratch) => void): Case["edit"] {
+  return rewrite(name, (bytes) => {
+    const envelope = JSON.parse(bytes.toString())
+    change(envelope)
+    return Buffer.from(JSON.stringify(envelope))
+  })
+}
+
+function flipBit(text: string, bit: number): string {
+  const bytes = Buffer.from(text, "base64")
+  bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+  return bytes.toString("base64")
+}
+
+const fraud = (_: Scratch, own: Scratch): void => {
+  own.model = "acme/fraud-iris"
+  _.subject[0].name = "fraud-iris"
+}
+
+async function withP256(folder: string): Promise<void> {
+  const signer = signerFor(generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey)
+  const { keyid, bytes } = signer.publicKey
+  await trust((root) => {
+    root.keys[keyid] = { type: "ecdsa-p256", public: encodeBase64(bytes) }
+    root.namespaces = [{ ...root.namespaces[1], publish: { threshold: 1, keys: [keyid] } }]
+  })?.(folder)
+  await manifest(() => undefined, [signer])?.(folder)
+}
+
+async function withParts(folder: string, change: (parts: Scratch) => void): Promise<void> {
+  const path = join(folder, "model", "zeros.bin")
+  await writeFile(path, "")
+  await truncate(path, 20_971_520)
+  const shown = JSON.parse(blockOf(page, "parts", "zeros.bin"))
+  const statement = payloadOf("envelope.json")
+  statement.predicate.resources.push(shown)
+  const { makeStatement } = await import("@weighlock/manifest")
+  const resources = await hashFolder(join(folder, "model"))
+  const { schema: _, ...own } = statement.subject[0].annotations.weighlock
+  const payload = JSON.parse(Buffer.from(makeStatement({ ...own, exclude: [], resources })).toString())
+  change(payload.predicate.resources[3].parts)
+  await signStatement(folder, canonicalJson(payload), [alice])
+}
+
+const good: Case[] = [
+  { name: "the envelope", good: true },
+  { name: "the bundle", signed: "bundle.json", good: true },
+  { name: "the Sigstore bundle", signed: "model.sig", good: true },
+  { name: "by manifest digest", asked: `acme/iris@sha256:${blockOf(page, "digest", "envelope.json")}`, good: true },
+  { name: "with the pin", pin: blockOf(page, "digest", "trust.json"), good: true },
+  {
+    name: "two signers where two are needed",
+    asked: "acme/fraud-iris@1.2.0",
+    edit: manifest(fraud, [alice, bob]),
+    good: true,
+  },
+  { name: "a stranger's signature beside a good one", edit: manifest(() => undefined, [alice, stranger]), good: true },
+  { name: "a P-256 key", edit: withP256, good: true },
+  { name: "a file with parts", edit: (folder) => withParts(folder, () => undefined), good: true },
+  {
+    name: "an ignored folder and an excluded file",
+    good: true,
+    edit: async (folder) => {
+      await mkdir(join(folder, "model", ".git"))
+      await writeFile(join(folder, "model", ".git", "HEAD"), "ref")
+      await writeFile(join(folder, "model", "notes.txt"), "not part of it")
+      await manifest((statement) => statement.predicate.serialization.ignore_paths.push("notes.txt"))?.(folder)
+    },
+  },
+]
+
+const bad: Case[] = [
+  {
+    name: "a flipped bit in a file",
+    edit: rewrite("model/group1-shard1of1.bin", (bytes) => {
+      bytes[7] = (bytes[7] ?? 0) ^ 1
+      return bytes
+    }),
+  },
+  { name: "a longer file", edit: rewrite("model/model.json", (bytes) => Buffer.concat([bytes, Buffer.from(" ")])) },
+  { name: "a missing file", edit: (folder) => rm(join(folder, "model", "classes"), { recursive: true }) },
+  { name: "an unlisted file", edit: (folder) => writeFile(join(folder, "model", "extra"), "") },
+  { name: "a symbolic link", edit: (folder) => symlink("model.json", join(folder, "model", "link")) },
+  {
+    name: "swapped files",
+    edit: async (folder) => {
+      await writeFile(join(folder, "model", "model.json"), example.get("model/classes/en.txt") ?? "")
+      await writeFile(join(folder, "model", "classes/en.txt"), example.get("model/model.json") ?? "")
+    },
+  },
+  { name: "another version", asked: "acme/iris@1.2.1" },
+  { name: "another model", asked: "acme/rose@1.2.0" },
+  { name: "another digest", asked: `acme/iris@sha256:${"0".repeat(64)}` },
+  { name: "another pin", pin: "0".repeat(64) },
+  { name: "a stranger's signature only", edit: manifest(() => undefined, [stranger]) },
+  { name: "one signer where two are needed", asked: "acme/fraud-iris@1.2.0", edit: manifest(fraud) },
+  {
+    name: "one signer twice where two are needed",
+    asked: "acme/fraud-iris@1.2.0",
+    edit: async (folder) => {
+      await manifest(fraud)?.(folder)
+      await envelopeJson("envelope.json", ({ signatures }) => signatures.push(signatures[0]))?.(folder)
+    },
+  },
+  {
+    name: "a failing signature beside enough good ones",
+    edit: async (folder) => {
+      await manifest(() => undefined, [alice, bob])?.(folder)
+      await envelopeJson(
+        "envelope.json",
+        ({ signatures }) => (signatures[1].sig = flipBit(signatures[1].sig, 100)),
+      )?.(folder)
+    },
+  },
+  {
+    name: "a namespace that nobody may publish to",
+    asked: "evil/iris@1.2.0",
+    edit: manifest((_, own) => (own.model = "evil/iris")),
+  },
+  { name: "another registry", edit: manifest((_, own) => (own.registry = "models.evil.example")) },
+  { name: "a wrong OMS root", edit: manifest(({ subject }) => (subject[0].digest.sha256 = "0".repeat(64))) },
+  { name: "a wrong dirHash1", edit: manifest(({ subject }) => (subject[0].digest.dirHash1 = "0".repeat(64))) },
+  { name: "files out of order", edit: manifest(({ predicate }) => predicate.resources.reverse()) },
+  {
+    name: "a path that leaves the folder",
+    edit: manifest(({ predicate }) => (predicate.resources[0].name = "../trust.json")),
+  },
+  {
+    name: "a payload that is not canonical",
+    edit: async (folder) => {
+      await signStatement(folder, encodeUtf8(JSON.stringify(payloadOf("envelope.json"), null, 1)), [alice])
+    },
+  },
+  {
+    name: "two documents in one payload",
+    edit: async (folder) => {
+      const text = JSON.stringify(payloadOf("envelope.json"))
+      await signStatement(folder, encodeUtf8(text + text), [alice])
+    },
+  },
+  {
+    name: "a trust root's signature on a manifest",
+    edit: async (folder) => {
+      const payload = canonicalJson(payloadOf("envelope.json") as JsonObject)
+      await writeFile(join(folder, "envelope.json"), await signedBytes(trustRootPayloadType, payload, [alice]))
+      await envelopeJson("envelope.json", (envelope) => (envelope.payloadType = statementPayloadType))?.(folder)
+    },
+  },
+  { name: "no signature", edit: envelopeJson("envelope.json", (envelope) => (envelope.signatures = [])) },
+  {
+    name: "a changed payload",
+    edit: envelopeJson("envelope.json", (envelope) => (envelope.payload = flipBit(envelope.payload, 900))),
+  },
+  {
+    name: "a proof nobody can check",
+    signed: "bundle.json",
+    edit: envelopeJson("bundle.json", (bundle) => (bundle.proof = "x")),
+  },
+  {
+    name: "wrong part digests",
+    edit: (folder) => withParts(folder, (parts) => (parts.digests = flipBit(parts.digests, 300))),
+  },
+  { name: "a trust root signed by one of two", edit: trust(() => undefined, [alice]) },
+  { name: "a trust root signed by strangers", edit: trust(() => undefined, [stranger]) },
+  { name: "an expired trust root", edit: trust((root) => (root.expires = "2026-01-01T00:00:00Z")) },
+  {
+    name: "a trust root of version 2",
+    edit: trust((root) => Object.assign(root, { version: 2, previous: "0".repeat(64) })),
+  },
+  {
+    name: "a compromised key",
+    edit: trust(
+      (root) => {
+        root.keys[stranger.publicKey.keyid] = { type: "ed25519", public: encodeBase64(stranger.publicKey.bytes) }
+        root.roles.root = { threshold: 2, keys: [bob.publicKey.keyid, stranger.publicKey.keyid].toSorted() }
+        root.namespaces = [{ ...root.namespaces[1], publish: root.namespaces[1].promote }]
+        root.keys[alice.publicKey.keyid].compromised = true
+      },
+      [bob, stranger],
+    ),
+  },
+  {
+    name: "a retired key",
+    edit: trust((root) => {
+      root.keys[alice.publicKey.keyid].retiredAt = { size: 5, root: encodeBase64(new Uint8Array(32)) }
+    }),
+  },
+  {
+    name: "a key listed under another's id",
+    edit: trust(
+      (root) => {
+        root.keys[bob.publicKey.keyid].public = encodeBase64(stranger.publicKey.bytes)
+      },
+      [alice, bob],
+    ),
+  },
+  {
+    name: "a threshold that is code",
+    edit: trust((root) => (root.roles.root.threshold = "x[$(touch /tmp/weighlock-was-here)]")),
+  },
+  { name: "a threshold of zero", edit: trust((root) => (root.roles.root.threshold = 0), [stranger]) },
+]
+
+for (const bit of [0, 63, 254, 255, 256, 384, 503, 511]) {
+  bad.push({
+    name: `bit ${bit} of the signature`,
+    edit: envelopeJson("envelope.json", ({ signatures }) => {
+      signatures[0].sig = flipBit(signatures[0].sig, bit)
+    }),
+  })
+}
+
+async function theirVerdict(folder: string, { signed, asked, pin }: Case): Promise<{ ok: boolean; said: string }> {
+  const pinned = pin === undefined ? [] : [`sha256:${pin}`]
+  const args = ["verify.sh", "trust.json", signed ?? "envelope.json", "model", asked ?? reference, ...pinned]
+  try {
+    const { stdout } = await run("bash", args, { cwd: folder })
+    return { ok: true, said: stdout.trim() }
+  } catch (error) {
+    const { code, stderr } = error as { code: unknown; stderr: string }
+    assert.equal(code, 1, `exit ${String(code)}: ${stderr}`)
+    assert.match(stderr, /^refused: /m)
+    return { ok: false, said: stderr.trim() }
+  }
+}
+
+async function ourVerdict(folder: string, { signed, asked, pin }: Case): Promise<boolean> {
+  try {
+    const pinned = pin === undefined ? ({ by: "file" } as const) : ({ by: "digest", digest: pin } as const)
+    const trustChain = openTrustChain([await readFile(join(folder, "trust.json"))], pinned)
+    const manifest = verify({
+      reference: parseReference(asked ?? reference),
+      bundle: readSigned(await readFile(join(folder, signed ?? "envelope.json"))),
+      trustChain,
+      seen: emptyCheckpoint(trustChain.current.log.origin),
+      consistency: [],
+      now: new Date(),
+    })
+    return isDeepStrictEqual(await hashFolder(join(folder, "model"), { exclude: manifest.exclude }), manifest.resources)
+  } catch (error) {
+    assert.match(String((error as { code?: unknown }).code), /^[A-Z_]+$/, String(error))
+    return false
+  }
+}
+
+function readSigned(bytes: Uint8Array): ReturnType<typeof parseBundle> {
+  const value = parseJson(bytes) as JsonObject
+  if (isSigstoreBundle(value)) return { envelope: importSigstore(bytes) }
+  return value["mediaType"] === undefined ? { envelope: parseEnvelope(bytes) } : parseBundle(bytes)
+}
+
+async function inFolder(t: TestContext, edit: Case["edit"]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "weighlock-script-"))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await writeAll(folder, example)
+  await writeFile(join(folder, "verify.sh"), `${blockOf(page, "script", "verify.sh")}\n`)
+  await edit?.(folder)
+  return folder
+}
+
+test("the session on the page is what the script prints", { skip }, async (t) => {
+  const folder = await inFolder(t, undefined)
+  const [command = "", ...shown] = blockOf(page, "session", "verify.sh").split("\n")
+  const { stdout } = await run("bash", ["-c", command.replace(/^\$ /, "")], { cwd: folder })
+  assert.equal(stdout.trimEnd(), shown.join("\n"))
+})
+
+test("a wrong call is a usage error", { skip }, async (t) => {
+  const folder = await inFolder(t, undefined)
+  await assert.rejects(run("bash", ["verify.sh", "trust.json"], { cwd: folder }), { code: 2 })
+})
+
+for (const each of [...good, ...bad]) {
+  test(`${each.good === true ? "accepted" : "refused"} by both: ${each.name}`, { skip }, async (t) => {
+    const folder = await inFolder(t, each.edit)
+    const expected = each.good === true
+    const { ok, said } = await theirVerdict(folder, each)
+    console.error(each.name, "=>", said.split("\n").at(-1)); assert.equal(ok, expected, said)
+    assert.equal(await ourVerdict(folder, each), expected)
+  })
+}
+
+test("accepted by both: each signature of two, exported", { skip }, async (t) => {
+  const folder = await inFolder(
+    t,
+    manifest(() => undefined, [alice, bob]),
+  )
+  const bundles = exportSigstore(parseEnvelope(await readFile(join(folder, "envelope.json"))))
+  assert.equal(bundles.length, 2)
+  for (const bundle of bundles) {
+    await writeFile(join(folder, "model.sig"), bundle)
+    const { ok, said } = await theirVerdict(folder, { name: "", signed: "model.sig" })
+    assert.ok(ok, said)
+  }
+  assert.ok(formatBundle(parseBundle(example.get("bundle.json") ?? new Uint8Array())).length > 0)
+})
