@@ -89,10 +89,10 @@ test("verify: a stranger is told apart from a broken signature, and neither pars
 })
 
 test("admitPublish: only at the address that was signed", async () => {
-  const request = { envelope, trustChain: chain, model: "acme/mnist", version: "1.2.0", now }
+  const request = { envelope, trustChain: chain, model: "acme/mnist", now }
   assert.equal(admitPublish(request).digest, digest)
   assert.throws(() => admitPublish({ ...request, model: "acme/other" }), mismatch)
-  assert.throws(() => admitPublish({ ...request, version: "1.2.1" }), mismatch)
+  assert.throws(() => admitPublish({ ...request, model: "mnist" }), mismatch)
   assert.throws(() => admitPublish({ ...request, now: new Date("2030-01-01T00:00:00Z") }), { code: "TRUST_EXPIRED" })
 })
 test("judgePublish: new, the same again, and never another", () => {
@@ -109,7 +109,8 @@ test("Sigstore: one bundle per signature, back to the same payload and signature
   for (const [at, bytes] of bundles.entries()) {
     assert.ok(isSigstoreBundle(parseJson(bytes)))
     const back = importSigstore(bytes)
-    assert.deepEqual(back.signatures, [both.signatures[at]])
+    assert.equal(back.signatures[0]?.keyid, both.signatures[at]?.keyid)
+    assert.deepEqual(Buffer.from(back.signatures[0]?.sig ?? []), both.signatures[at]?.sig)
     assert.deepEqual(back.payload, both.payload)
     assert.equal(check(chain, back).signers[0], both.signatures[at]?.keyid)
   }

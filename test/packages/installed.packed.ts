@@ -55,8 +55,9 @@ for (const [version, node] of Object.entries(nodes)) {
     weighlock("init", "reg", "--origin", "localhost", "--no-passphrase")
     mkdirSync(join(home, "model"))
     writeFileSync(join(home, "model", "big.bin"), Buffer.alloc(9_000_000, 7))
+    // better-sqlite3's binary needs Node 22.14: a registry runs on this Node, its clients on the old one.
     const registry = spawn(
-      node(),
+      process.execPath,
       [cli, "registry", "serve", "--data", "data", "--trust", "reg/trust.json", "--json"],
       { cwd: home, env, stdio: ["ignore", "pipe", "ignore"] },
     )
@@ -67,12 +68,55 @@ for (const [version, node] of Object.entries(nodes)) {
       const { url } = JSON.parse(line) as { url: string }
       weighlock("publish", "model", "--as", "acme/thing@1.0.0", "--registry", url)
       assert.equal(weighlock("pull", "acme/thing@1.0.0", "-o", "out", "--registry", url)["verified"], true)
+      weighlock("publish", writeSum(home), "--as", "acme/sum@1.0.0", "--registry", url)
+      await serveSum(node(), home, env, url)
       assert.deepEqual(readFileSync(join(home, "out", "big.bin")), readFileSync(join(home, "model", "big.bin")))
     } finally {
       registry.kill("SIGTERM")
       await new Promise((resolve) => registry.once("close", resolve))
     }
   })
+}
+
+/** The smallest layers model: y = 2a + 3b + 1. */
+function writeSum(home: string): string {
+  const folder = join(home, "sum")
+  mkdirSync(folder)
+  const dense = {
+    class_name: "Dense",
+    config: { units: 1, activation: "linear", use_bias: true, batch_input_shape: [null, 2], name: "y" },
+  }
+  const weights = [
+    { name: "y/kernel", shape: [2, 1], dtype: "float32" },
+    { name: "y/bias", shape: [1], dtype: "float32" },
+  ]
+  const model = {
+    format: "layers-model",
+    modelTopology: { class_name: "Sequential", config: { name: "sum", layers: [dense] } },
+    weightsManifest: [{ paths: ["weights.bin"], weights }],
+  }
+  writeFileSync(join(folder, "model.json"), JSON.stringify(model))
+  writeFileSync(join(folder, "weights.bin"), new Uint8Array(Float32Array.of(2, 3, 1).buffer))
+  return "sum"
+}
+
+async function serveSum(node: string, home: string, env: NodeJS.ProcessEnv, registry: string): Promise<void> {
+  const argv = [cli, "serve", "acme/sum@1.0.0", "--port", "0", "--registry", registry, "--json"]
+  const service = spawn(node, argv, { cwd: home, env, stdio: ["ignore", "pipe", "inherit"] })
+  try {
+    const line = await new Promise<string>((resolve) =>
+      createInterface({ input: service.stdout }).once("line", resolve),
+    )
+    const { url } = JSON.parse(line) as { url: string }
+    const answer = await fetch(`${url}/v1/models/sum:predict`, {
+      method: "POST",
+      body: JSON.stringify({ instances: [[10, 100]] }),
+    })
+    assert.deepEqual(await answer.json(), { predictions: [[321]] })
+  } finally {
+    service.kill("SIGTERM")
+    await new Promise((resolve) => service.once("close", resolve))
+  }
 }
 
 test("an old Node is refused with a sentence, not a crash", () => {

@@ -18,6 +18,9 @@ parentPort?.on("message", (call: Call) => {
   line = line.then(() => answer(call))
 })
 
+/** Part of every Node, but declared only in the DOM's types. */
+declare const WebAssembly: { readonly RuntimeError: new () => Error }
+
 async function answer({ id, request }: Call): Promise<void> {
   try {
     if (request.kind === "load") return send({ id, value: await load(request) })
