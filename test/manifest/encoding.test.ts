@@ -16,13 +16,29 @@ import {
 } from "@weighlock/manifest"
 
 const code = { code: "MANIFEST_INVALID" }
-const badBase64 = ["=", "==", "====", "A", "AA", "AAA", "A===", "AA=", "AA=A", "AB==", "AAB=", "AA==AAAA", "AAAA====", "A=A="]
+const badBase64 = [
+  "=",
+  "==",
+  "====",
+  "A",
+  "AA",
+  "AAA",
+  "A===",
+  "AA=",
+  "AA=A",
+  "AB==",
+  "AAB=",
+  "AA==AAAA",
+  "AAAA====",
+  "A=A=",
+]
 badBase64.push("AA\n==", " AAAA", "AAAA ", "AAAA\n", "AA--", "AA__", "A\u0410AA", "AAA\0", "@@@@", "AAAA\u200b")
 for (const bad of badBase64) {
   test(`base64 refused: ${JSON.stringify(bad)}`, () => assert.throws(() => decodeBase64(bad, "x"), code))
 }
 const badHex = ["0", "000", "0A", "0x", " 00", "00\n", "0g", "０0", "--"]
-for (const bad of badHex) test(`hex refused: ${JSON.stringify(bad)}`, () => assert.throws(() => decodeHex(bad, "x"), code))
+for (const bad of badHex)
+  test(`hex refused: ${JSON.stringify(bad)}`, () => assert.throws(() => decodeHex(bad, "x"), code))
 
 const badUtf8 = {
   "overlong slash": [0xc0, 0xaf],
@@ -88,10 +104,29 @@ for (const bad of ["A".repeat(64), "a".repeat(63), "a".repeat(65), `${"a".repeat
   test(`digest refused: ${bad.length} of ${JSON.stringify(bad.slice(-2))}`, () => assert.equal(isSha256Hex(bad), false))
 }
 
-const badTimes = ["2026-11-23", "2026-11-23T12:00:00", "2026-11-23T12:00:00z", "2026-11-23T12:00:00.000Z", "2026-11-23 12:00:00Z"]
-badTimes.push("2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T12:00:60Z", "2026-11-23T12:00:00+00:00")
-badTimes.push("+002026-11-23T12:00:00Z", "2025-02-29T00:00:00Z", "", "2026-11-23T12:00:00Z\n", "\u0662026-11-23T12:00:00Z")
-for (const bad of badTimes) test(`time refused: ${JSON.stringify(bad)}`, () => assert.throws(() => parseTime(bad, "x"), code))
+const badTimes = [
+  "2026-11-23",
+  "2026-11-23T12:00:00",
+  "2026-11-23T12:00:00z",
+  "2026-11-23T12:00:00.000Z",
+  "2026-11-23 12:00:00Z",
+]
+badTimes.push(
+  "2026-02-30T00:00:00Z",
+  "2026-13-01T00:00:00Z",
+  "2026-11-23T24:00:00Z",
+  "2026-11-23T12:00:60Z",
+  "2026-11-23T12:00:00+00:00",
+)
+badTimes.push(
+  "+002026-11-23T12:00:00Z",
+  "2025-02-29T00:00:00Z",
+  "",
+  "2026-11-23T12:00:00Z\n",
+  "\u0662026-11-23T12:00:00Z",
+)
+for (const bad of badTimes)
+  test(`time refused: ${JSON.stringify(bad)}`, () => assert.throws(() => parseTime(bad, "x"), code))
 test("time: a leap day is there, and formats back", () => {
   assert.equal(formatTime(parseTime("2028-02-29T23:59:59Z", "x")), "2028-02-29T23:59:59Z")
 })

@@ -19,7 +19,17 @@ import {
   statementPayloadType,
   trustRootPayloadType,
 } from "@weighlock/manifest"
-import { check, draft, ed25519Signer, makeChain, p256Signer, rootJson, signDraft, signRoot, utf8 } from "../support/trust.ts"
+import {
+  check,
+  draft,
+  ed25519Signer,
+  makeChain,
+  p256Signer,
+  rootJson,
+  signDraft,
+  signRoot,
+  utf8,
+} from "../support/trust.ts"
 
 const alice = ed25519Signer()
 const chain = await makeChain([alice])
@@ -47,22 +57,34 @@ test("envelope: as it is, it verifies", () => {
   assert.equal(check(chain, parseEnvelope(bytes)).model, "acme/mnist")
 })
 test(`bit flips: all ${8 * bytes.length} of an Ed25519 envelope are refused`, () => {
-  assert.deepEqual(survivors(bytes, (flipped) => check(chain, parseEnvelope(flipped))), [])
+  assert.deepEqual(
+    survivors(bytes, (flipped) => check(chain, parseEnvelope(flipped))),
+    [],
+  )
 })
 test("bit flips: all of an ECDSA P-256 envelope are refused", async () => {
   const carol = p256Signer()
   const own = await makeChain([carol])
   const signed = formatEnvelope(await signDraft([carol]))
   assert.equal(check(own, parseEnvelope(signed)).version, "1.2.0")
-  assert.deepEqual(survivors(signed, (flipped) => check(own, parseEnvelope(flipped))), [])
+  assert.deepEqual(
+    survivors(signed, (flipped) => check(own, parseEnvelope(flipped))),
+    [],
+  )
 })
 test("bit flips: all of a bundle are refused", () => {
   const bundle = formatBundle({ envelope })
-  assert.deepEqual(survivors(bundle, (flipped) => check(chain, parseBundle(flipped))), [])
+  assert.deepEqual(
+    survivors(bundle, (flipped) => check(chain, parseBundle(flipped))),
+    [],
+  )
 })
 const root = await signRoot(rootJson([alice]), [alice])
 test(`bit flips: all ${8 * root.length} of a trust root are refused, held as a file`, () => {
-  assert.deepEqual(survivors(root, (flipped) => openTrustChain([flipped], { by: "file" })), [])
+  assert.deepEqual(
+    survivors(root, (flipped) => openTrustChain([flipped], { by: "file" })),
+    [],
+  )
 })
 test("cuts: no prefix of an envelope or trust root is accepted", () => {
   for (let length = 0; length < bytes.length; length++) {
@@ -89,18 +111,34 @@ const forms: Case[] = [
   ["signatures null", "MANIFEST_INVALID", { ...json(), signatures: null }],
   ["signatures an object", "MANIFEST_INVALID", { ...json(), signatures: { 0: signature } }],
   ["a signature without keyid", "MANIFEST_INVALID", { ...json(), signatures: [{ sig: signature.sig }] }],
-  ["keyid in upper case", "MANIFEST_INVALID", { ...json(), signatures: [{ ...signature, keyid: signature.keyid.toUpperCase() }] }],
+  [
+    "keyid in upper case",
+    "MANIFEST_INVALID",
+    { ...json(), signatures: [{ ...signature, keyid: signature.keyid.toUpperCase() }] },
+  ],
   ["keyid empty", "MANIFEST_INVALID", { ...json(), signatures: [{ ...signature, keyid: "" }] }],
   ["an embedded certificate", "MANIFEST_INVALID", { ...json(), signatures: [{ ...signature, cert: "MII…" }] }],
   ["an embedded key", "MANIFEST_INVALID", { ...json(), publicKey: encodeBase64(alice.publicKey.bytes) }],
   ["sig in base64url", "MANIFEST_INVALID", { ...json(), signatures: [{ ...signature, sig: "_".repeat(86) + "==" }] }],
-  ["sig without padding", "MANIFEST_INVALID", { ...json(), signatures: [{ ...signature, sig: signature.sig.replace(/=+$/, "") }] }],
+  [
+    "sig without padding",
+    "MANIFEST_INVALID",
+    { ...json(), signatures: [{ ...signature, sig: signature.sig.replace(/=+$/, "") }] },
+  ],
   ["payload in base64url", "MANIFEST_INVALID", { ...json(), payload: "__8=" }],
-  ["payload with a line break", "MANIFEST_INVALID", { ...json(), payload: `${json().payload.slice(0, 4)}\n${json().payload.slice(4)}` }],
+  [
+    "payload with a line break",
+    "MANIFEST_INVALID",
+    { ...json(), payload: `${json().payload.slice(0, 4)}\n${json().payload.slice(4)}` },
+  ],
   ["payloadType missing", "MANIFEST_INVALID", { payload: json().payload, signatures: json().signatures }],
   ["a list", "MANIFEST_INVALID", [json()]],
   ["null", "MANIFEST_INVALID", null],
-  ["unknown field __proto__", "MANIFEST_INVALID", JSON.parse(`{"__proto__":{},${Buffer.from(bytes).toString().slice(1)}`)],
+  [
+    "unknown field __proto__",
+    "MANIFEST_INVALID",
+    JSON.parse(`{"__proto__":{},${Buffer.from(bytes).toString().slice(1)}`),
+  ],
 ]
 for (const [why, code, value] of forms) {
   if (JSON.stringify(value) === JSON.stringify(json())) throw new Error(`${why} changes nothing`)
@@ -118,7 +156,12 @@ test("envelope: one with a payload of 16 MiB is read", () => {
   const payload = new Uint8Array(limits.payload)
   assert.equal(parseEnvelope(formatEnvelope({ ...envelope, payload })).payload.length, limits.payload)
 })
-for (const other of ["application/json", "application/vnd.weighlock.bundle.v2+json", "", "APPLICATION/VND.WEIGHLOCK.BUNDLE.V1+JSON"]) {
+for (const other of [
+  "application/json",
+  "application/vnd.weighlock.bundle.v2+json",
+  "",
+  "APPLICATION/VND.WEIGHLOCK.BUNDLE.V1+JSON",
+]) {
   test(`bundle refused: media type ${JSON.stringify(other)}`, () => {
     const value = { ...JSON.parse(Buffer.from(formatBundle({ envelope })).toString()), mediaType: other } as JsonValue
     assert.throws(() => parseBundle(canonicalJson(value)), { code: "MANIFEST_INVALID" })
@@ -167,13 +210,20 @@ test("signature refused: over the bare payload, without PAE", async () => {
   assert.throws(() => check(chain, withSignature(sig)), { code: "SIGNATURE_INVALID" })
 })
 test("signature refused: Ed25519 of the payload's hash", async () => {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", preAuthEncoding(statementPayloadType, envelope.payload)))
+  const digest = new Uint8Array(
+    await crypto.subtle.digest("SHA-256", preAuthEncoding(statementPayloadType, envelope.payload)),
+  )
   const sig = await alice.sign(digest)
   assert.throws(() => check(chain, withSignature(sig)), { code: "SIGNATURE_INVALID" })
 })
 test("replay: a manifest signed as another record type is refused, relabelled or not", async () => {
   const payload = makeStatement(draft())
-  for (const payloadType of [trustRootPayloadType, "application/vnd.weighlock.revocation.v1+json", "application/json", ""]) {
+  for (const payloadType of [
+    trustRootPayloadType,
+    "application/vnd.weighlock.revocation.v1+json",
+    "application/json",
+    "",
+  ]) {
     const other = await signEnvelope({ payloadType, payload }, [alice])
     assert.throws(() => check(chain, other), { code: "MANIFEST_INVALID" })
     assert.throws(() => check(chain, { ...other, payloadType: statementPayloadType }), { code: "SIGNATURE_INVALID" })
@@ -189,7 +239,9 @@ test("replay: a trust root signed as a manifest is no trust root", async () => {
 })
 test("replay: the signature of one manifest does not serve another", async () => {
   const other = await signDraft([alice], { version: "1.2.1" })
-  assert.throws(() => check(chain, { ...other, signatures: envelope.signatures }, "acme/mnist@1.2.1"), { code: "SIGNATURE_INVALID" })
+  assert.throws(() => check(chain, { ...other, signatures: envelope.signatures }, "acme/mnist@1.2.1"), {
+    code: "SIGNATURE_INVALID",
+  })
 })
 test("wrong keyid: a signature under someone else's id", async () => {
   const bob = ed25519Signer()

@@ -52,7 +52,7 @@ const bad: Record<string, string | number[]> = {
   "2^53": "9007199254740992",
   "minus 2^53": "-9007199254740992",
   "2^64": "18446744073709551616",
-  "True": "True",
+  True: "True",
   nul: "nul",
   undefined: "undefined",
   "raw newline in a string": '"\n"',
@@ -77,7 +77,10 @@ for (const [why, source] of Object.entries(bad)) {
 }
 
 test("JSON: __proto__, constructor and toString are keys like any other and reach no prototype", () => {
-  const value = parseJson(utf8('{"__proto__":{"polluted":1},"constructor":2,"toString":3}')) as Record<string, JsonValue>
+  const value = parseJson(utf8('{"__proto__":{"polluted":1},"constructor":2,"toString":3}')) as Record<
+    string,
+    JsonValue
+  >
   assert.equal(Object.getPrototypeOf(value), null)
   assert.deepEqual(Object.keys(value), ["__proto__", "constructor", "toString"])
   assert.equal(({} as Record<string, unknown>)["polluted"], undefined)
@@ -85,10 +88,21 @@ test("JSON: __proto__, constructor and toString are keys like any other and reac
 })
 test("JSON: 64 levels are read", () => parseJson(utf8(`${"[".repeat(64)}${"]".repeat(64)}`)))
 test("JSON: white space is skipped, but is not canonical", () => {
-  assert.deepEqual(parseJson(utf8(' [ 1 ,\n2\t]\r\n')), [1, 2])
+  assert.deepEqual(parseJson(utf8(" [ 1 ,\n2\t]\r\n")), [1, 2])
   assert.throws(() => parseCanonical(utf8("[1, 2]")), code)
 })
-for (const other of ['{"b":1,"a":2}', '"\\u0061"', '"\\/"', "1.0", "1e2", "-0", '"\\u00e9"', "[1 ]", "0.5", '"\\u000A"']) {
+for (const other of [
+  '{"b":1,"a":2}',
+  '"\\u0061"',
+  '"\\/"',
+  "1.0",
+  "1e2",
+  "-0",
+  '"\\u00e9"',
+  "[1 ]",
+  "0.5",
+  '"\\u000A"',
+]) {
   test(`not canonical: ${other}`, () => assert.throws(() => parseCanonical(utf8(other)), code))
 }
 
@@ -109,7 +123,10 @@ test("RFC 8785 §3.2.3: the sample's keys in order of UTF-16 units", () => {
     text(parseJson(utf8(source))).indexOf(word),
   )
   assert.equal(order.length, 7)
-  assert.deepEqual([first, ...rest], [first, ...rest].toSorted((a, b) => a - b))
+  assert.deepEqual(
+    [first, ...rest],
+    [first, ...rest].toSorted((a, b) => a - b),
+  )
 })
 test("RFC 8785 §3.2.4: UTF-8 bytes, not escapes", () => {
   assert.deepEqual([...canonicalJson("€")], [0x22, 0xe2, 0x82, 0xac, 0x22])
@@ -123,7 +140,10 @@ test("not signed: a lone surrogate, as value or key", () => {
 })
 
 const integers = fc.oneof(fc.integer(), fc.constantFrom(Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 0))
-const strings = fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom("__proto__", "", "\u2028", "\\", "\u007f", "10", "9"))
+const strings = fc.oneof(
+  fc.string({ unit: "grapheme" }),
+  fc.constantFrom("__proto__", "", "\u2028", "\\", "\u007f", "10", "9"),
+)
 const { value: anyJson } = fc.letrec<{ value: JsonValue }>((tie) => ({
   value: fc.oneof(
     { depthSize: "small" },
@@ -147,7 +167,10 @@ test("canonical bytes parse to themselves, and JSON.parse reads the same", () =>
   )
 })
 test("whatever we accept, JSON.parse accepts with the same meaning", () => {
-  const soup = fc.string({ unit: fc.constantFrom(..."[]{}:,\"01-.eE \\u", '"a"', "true", "null", "\ufeff"), maxLength: 14 })
+  const soup = fc.string({
+    unit: fc.constantFrom(...'[]{}:,"01-.eE \\u', '"a"', "true", "null", "\ufeff"),
+    maxLength: 14,
+  })
   fc.assert(
     fc.property(soup, (source) => {
       let value: JsonValue

@@ -31,8 +31,12 @@ const nonCanonical = [
   "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
   "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 ]
-for (const key of smallOrder) test(`key refused: small order ${key.slice(0, 8)}…${key.slice(-2)}`, () => assert.throws(() => enrolKey("ed25519", hex(key)), weak))
-for (const key of nonCanonical) test(`key refused: not canonical ${key.slice(0, 4)}…${key.slice(-2)}`, () => assert.throws(() => enrolKey("ed25519", hex(key)), weak))
+for (const key of smallOrder)
+  test(`key refused: small order ${key.slice(0, 8)}…${key.slice(-2)}`, () =>
+    assert.throws(() => enrolKey("ed25519", hex(key)), weak))
+for (const key of nonCanonical)
+  test(`key refused: not canonical ${key.slice(0, 4)}…${key.slice(-2)}`, () =>
+    assert.throws(() => enrolKey("ed25519", hex(key)), weak))
 
 test("key refused: mixed order, a good key plus each point of small order", () => {
   const good = Point.fromBytes(ed25519Signer().publicKey.bytes)
@@ -73,7 +77,11 @@ const refused: [string, KeyType, Uint8Array][] = [
   ["P-256 the bare point", "ecdsa-p256", spki.subarray(26)],
   ["P-256 compressed", "ecdsa-p256", compressed()],
   ["P-256 off the curve", "ecdsa-p256", changed(spki, 90, (spki[90] ?? 0) ^ 1)],
-  ["P-256 x beyond the field", "ecdsa-p256", Uint8Array.of(...spki.subarray(0, 27), ...new Uint8Array(32).fill(255), ...spki.subarray(59))],
+  [
+    "P-256 x beyond the field",
+    "ecdsa-p256",
+    Uint8Array.of(...spki.subarray(0, 27), ...new Uint8Array(32).fill(255), ...spki.subarray(59)),
+  ],
   ["P-256 at infinity", "ecdsa-p256", Uint8Array.of(...spki.subarray(0, 26), ...new Uint8Array(65))],
   ["P-256 hybrid form", "ecdsa-p256", changed(spki, 26, 6 + ((spki[90] ?? 0) & 1))],
   ["P-256 with a trailing byte", "ecdsa-p256", Uint8Array.of(...spki, 0)],
@@ -87,7 +95,12 @@ const refused: [string, KeyType, Uint8Array][] = [
 for (const [why, type, bytes] of refused) {
   test(`key refused: ${why}`, () => assert.throws(() => enrolKey(type, bytes), weak))
 }
-for (const [why, bytes] of [["X25519", spkiOf("x25519")], ["Ed448", spkiOf("ed448")], ["RSA", spkiOf("rsa")], ["nothing", new Uint8Array(0)]] as const) {
+for (const [why, bytes] of [
+  ["X25519", spkiOf("x25519")],
+  ["Ed448", spkiOf("ed448")],
+  ["RSA", spkiOf("rsa")],
+  ["nothing", new Uint8Array(0)],
+] as const) {
   test(`SPKI refused: ${why}`, () => assert.throws(() => enrolSpki(bytes), weak))
 }
 
@@ -135,5 +148,8 @@ test("P-256: a good signature holds; another digest, P1363 form, BER length or t
 test("a signature of one key type never holds for a key of the other", async () => {
   const [a, b] = [await ed.sign(message), await ec.sign(message)]
   assert.deepEqual([verifySignature(ed.publicKey, a, message), verifySignature(ec.publicKey, b, message)], [true, true])
-  assert.deepEqual([verifySignature(ed.publicKey, b, message), verifySignature(ec.publicKey, a, message)], [false, false])
+  assert.deepEqual(
+    [verifySignature(ed.publicKey, b, message), verifySignature(ec.publicKey, a, message)],
+    [false, false],
+  )
 })

@@ -72,7 +72,17 @@ for (const bad of badVersions) {
 test("versions: SemVer §11 order, every pair of a sorted list", () => {
   const sorted = ["0.0.0", "0.0.1", "0.1.0", "0.10.0", "1.0.0-0", "1.0.0-2", "1.0.0-10", "1.0.0-99999999999999999998"]
   sorted.push("1.0.0-99999999999999999999", "1.0.0--", "1.0.0-A", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta")
-  sorted.push("1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.0.1-a", "1.0.1", "2.0.0", "10.0.0")
+  sorted.push(
+    "1.0.0-beta",
+    "1.0.0-beta.2",
+    "1.0.0-beta.11",
+    "1.0.0-rc.1",
+    "1.0.0",
+    "1.0.1-a",
+    "1.0.1",
+    "2.0.0",
+    "10.0.0",
+  )
   sorted.push("9007199254740992.0.0", "9007199254740993.0.0")
   for (const [i, a] of sorted.entries()) {
     for (const [j, b] of sorted.entries()) {
@@ -98,9 +108,40 @@ test("versions: a total order (antisymmetric, transitive, zero only for the same
   )
 })
 
-const goodOrigins = ["localhost", "localhost:8080", "models.acme.example", "a.b:1", "127.0.0.1:65535", "xn--bcher-kva.example"]
-const badOrigins = ["", "Models.acme.example", "a_b", "a..b", ".a", "a.", "-a", "a-", "a:0", "a:65536", "a:08", "a:", "a:1:2"]
-badOrigins.push("https://a", "a/b", "a b", "a\n", `${long(64)}.x`, "[::1]", "a@b", "b\u00fccher", Array(67).fill("aa").join(".") + "a")
+const goodOrigins = [
+  "localhost",
+  "localhost:8080",
+  "models.acme.example",
+  "a.b:1",
+  "127.0.0.1:65535",
+  "xn--bcher-kva.example",
+]
+const badOrigins = [
+  "",
+  "Models.acme.example",
+  "a_b",
+  "a..b",
+  ".a",
+  "a.",
+  "-a",
+  "a-",
+  "a:0",
+  "a:65536",
+  "a:08",
+  "a:",
+  "a:1:2",
+]
+badOrigins.push(
+  "https://a",
+  "a/b",
+  "a b",
+  "a\n",
+  `${long(64)}.x`,
+  "[::1]",
+  "a@b",
+  "b\u00fccher",
+  Array(67).fill("aa").join(".") + "a",
+)
 for (const good of goodOrigins) test(`origin: ${good}`, () => assert.equal(parseOrigin(good), good))
 for (const bad of badOrigins) {
   test(`origin refused: ${JSON.stringify(bad.slice(0, 40))}`, () => {
@@ -142,9 +183,33 @@ for (const bare of ["acme/mnist", "localhost:80/acme/mnist"]) {
   test(`reference without a version: ${bare}`, () => assert.throws(() => parseReference(bare), { code: "USAGE" }))
 }
 const badReferences = ["", "mnist@1.0.0", "a/b/c/d@1.0.0", "a/b@", "a/b:", "a/b@1.0", "a/b@latest", "a/b:prod@1.0.0"]
-badReferences.push(`a/b@sha256:${hex.toUpperCase()}`, `a/b@sha256:${hex}0`, `a/b@sha512:${hex}`, `a/b@${hex}`, "a/b@1.0.0@1.0.0")
-badReferences.push("a/b@^01", "a/b@^1.2.3.4", "a/b@^1.0.0-rc", "a/b@~1", "a/b@>=1", "a/b@*", "a/b:Prod", "a/b:1", "HOST/a/b@1.0.0")
-badReferences.push("https://h/a/b@1.0.0", "h:99999/a/b@1.0.0", "../b@1.0.0", "a/b@1.0.0\n", " a/b@1.0.0", "a/b@^1\n", "/a/b@1.0.0")
+badReferences.push(
+  `a/b@sha256:${hex.toUpperCase()}`,
+  `a/b@sha256:${hex}0`,
+  `a/b@sha512:${hex}`,
+  `a/b@${hex}`,
+  "a/b@1.0.0@1.0.0",
+)
+badReferences.push(
+  "a/b@^01",
+  "a/b@^1.2.3.4",
+  "a/b@^1.0.0-rc",
+  "a/b@~1",
+  "a/b@>=1",
+  "a/b@*",
+  "a/b:Prod",
+  "a/b:1",
+  "HOST/a/b@1.0.0",
+)
+badReferences.push(
+  "https://h/a/b@1.0.0",
+  "h:99999/a/b@1.0.0",
+  "../b@1.0.0",
+  "a/b@1.0.0\n",
+  " a/b@1.0.0",
+  "a/b@^1\n",
+  "/a/b@1.0.0",
+)
 for (const bad of badReferences) {
   test(`reference refused: ${JSON.stringify(bad.replace(hex, "<hex>"))}`, () => {
     assert.throws(() => parseReference(bad), { code: "MANIFEST_INVALID" })

@@ -6,8 +6,33 @@ import fc from "fast-check"
 import { compareUtf8, foldPath, parsePath, requireDistinctPaths } from "@weighlock/manifest"
 
 const code = { code: "MANIFEST_INVALID" }
-const good = ["model.json", "a/b/c.bin", "weights/big.bin", ".hidden", "a..b", "...a", "~", "-rf", "a b", "é.bin", "日本.bin"]
-good.push("console", "con_1", "com0", "com10", "auxiliary.txt", "nul_", "sub/.git", "sub/.github/x", ".gitx", "a%2e%2e", "$HOME", "👍")
+const good = [
+  "model.json",
+  "a/b/c.bin",
+  "weights/big.bin",
+  ".hidden",
+  "a..b",
+  "...a",
+  "~",
+  "-rf",
+  "a b",
+  "é.bin",
+  "日本.bin",
+]
+good.push(
+  "console",
+  "con_1",
+  "com0",
+  "com10",
+  "auxiliary.txt",
+  "nul_",
+  "sub/.git",
+  "sub/.github/x",
+  ".gitx",
+  "a%2e%2e",
+  "$HOME",
+  "👍",
+)
 good.push("a".repeat(255), `${"a".repeat(255)}/${"b".repeat(254)}/c`)
 for (const path of good) test(`path: ${path.slice(0, 30)}`, () => assert.equal(parsePath(path), path))
 
@@ -78,7 +103,8 @@ const bad = {
   "segment of 256 bytes in fewer characters": "é".repeat(128),
   "513 bytes": `${"a".repeat(255)}/${"b".repeat(255)}/c${"/d"}`.slice(0, 513).padEnd(513, "d"),
 }
-for (const [why, path] of Object.entries(bad)) test(`path refused: ${why}`, () => assert.throws(() => parsePath(path), code))
+for (const [why, path] of Object.entries(bad))
+  test(`path refused: ${why}`, () => assert.throws(() => parsePath(path), code))
 
 const distinct: [string, ...string[]][] = [
   ["sorted by bytes, not by UTF-16", "\uffee", "\u{10000}"],
@@ -110,7 +136,8 @@ const clashes: [string, ...string[]][] = [
   ["capital and small sharp s", "\u00df", "\u1e9e"],
   ["Cherokee case pair", "\u13a0", "\uab70"],
 ]
-for (const [why, ...paths] of clashes) test(`paths refused: ${why}`, () => assert.throws(() => requireDistinctPaths(paths), code))
+for (const [why, ...paths] of clashes)
+  test(`paths refused: ${why}`, () => assert.throws(() => requireDistinctPaths(paths), code))
 
 const soup = fc.string({
   unit: fc.constantFrom(..."abAB./\\: \u0130\u0131ſßΣς\u0301\u202e\u{10400}", "..", "con", ".git", "\ud800"),

@@ -30,7 +30,10 @@ const within = (ms: number, run: () => unknown): void => {
   assert.ok(performance.now() - start < ms, `took ${performance.now() - start} ms`)
 }
 
-for (const [type, key] of [["Ed25519", ed], ["P-256", ec]] as const) {
+for (const [type, key] of [
+  ["Ed25519", ed],
+  ["P-256", ec],
+] as const) {
   const { publicKey } = signerFor(key)
   test(`${type}: openssl opens what we encrypt, and finds the same public key`, () => {
     const pem = formatPrivateKey(key, "pass phrase é")
@@ -40,7 +43,11 @@ for (const [type, key] of [["Ed25519", ed], ["P-256", ec]] as const) {
   test(`${type}: openssl reads what we leave in the clear`, () => {
     assert.equal(openssl(formatPrivateKey(key, null), "pkey", "-pubout"), publicKeyPem(publicKey))
   })
-  for (const [how, ...options] of [["scrypt", "-scrypt"], ["PBKDF2", "-v2", "aes-256-cbc"], ["PBKDF2 with SHA-512", "-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512"]] as const) {
+  for (const [how, ...options] of [
+    ["scrypt", "-scrypt"],
+    ["PBKDF2", "-v2", "aes-256-cbc"],
+    ["PBKDF2 with SHA-512", "-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512"],
+  ] as const) {
     test(`${type}: we open what openssl encrypts (${how}), and sign with it`, async () => {
       const pem = openssl(formatPrivateKey(key, null), "pkcs8", "-topk8", ...options, "-passout", "pass:secret")
       const signer = parsePrivateKey(pem, "secret")
@@ -50,7 +57,8 @@ for (const [type, key] of [["Ed25519", ed], ["P-256", ec]] as const) {
     })
   }
   test(`${type}: we open what openssl made`, () => {
-    const algorithm = type === "P-256" ? ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"] : ["-algorithm", "ED25519"]
+    const algorithm =
+      type === "P-256" ? ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"] : ["-algorithm", "ED25519"]
     parsePrivateKey(openssl("", "genpkey", ...algorithm), null)
   })
 }
@@ -69,11 +77,14 @@ test("an empty passphrase is refused", () => assert.throws(() => formatPrivateKe
 test("wrong passphrase, none, empty: refused, and the message holds no secret", () => {
   const pem = formatPrivateKey(ed, "secret")
   for (const other of ["Secret", "secret ", "", null, "\0secret"]) {
-    assert.throws(() => parsePrivateKey(pem, other), (error: Error & { code: string }) => {
-      assert.equal(error.code, "KEY_FILE_INVALID")
-      assert.ok(!/secret/i.test(`${error.message} ${String(error.cause)}`))
-      return true
-    })
+    assert.throws(
+      () => parsePrivateKey(pem, other),
+      (error: Error & { code: string }) => {
+        assert.equal(error.code, "KEY_FILE_INVALID")
+        assert.ok(!/secret/i.test(`${error.message} ${String(error.cause)}`))
+        return true
+      },
+    )
   }
 })
 
@@ -115,7 +126,8 @@ const absurd = {
   "PBKDF2 2^31 times, key length first": pbkdf2(2n ** 31n, int(32n)),
   "PBES1 with DES": `-----BEGIN ENCRYPTED PRIVATE KEY-----\n${seq(seq(oid("2a864886f70d010503"), seq(salt, int(2n ** 31n))), der(4, Buffer.alloc(64))).toString("base64")}\n-----END ENCRYPTED PRIVATE KEY-----\n`,
   "no DER": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-  "DER that lies about its length": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIQ/////\n-----END ENCRYPTED PRIVATE KEY-----\n",
+  "DER that lies about its length":
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIQ/////\n-----END ENCRYPTED PRIVATE KEY-----\n",
   "nothing inside": "-----BEGIN ENCRYPTED PRIVATE KEY-----\n-----END ENCRYPTED PRIVATE KEY-----\n",
 }
 for (const [why, pem] of Object.entries(absurd)) {
@@ -132,11 +144,11 @@ test("absurd derivation refused in no time: behind a cheap block or text that is
 })
 
 const wrong = {
-  "RSA": generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey,
+  RSA: generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey,
   "P-384": generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey,
-  "secp256k1": generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey,
-  "Ed448": generateKeyPairSync("ed448").privateKey,
-  "X25519": generateKeyPairSync("x25519").privateKey,
+  secp256k1: generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey,
+  Ed448: generateKeyPairSync("ed448").privateKey,
+  X25519: generateKeyPairSync("x25519").privateKey,
 }
 for (const [why, key] of Object.entries(wrong)) {
   const pem = key.export({ type: "pkcs8", format: "pem" }).toString()
@@ -146,7 +158,8 @@ const texts = {
   empty: "",
   "a public key": publicKeyPem(signerFor(ed).publicKey),
   "no PEM": "hello",
-  "an OpenSSH key": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+  "an OpenSSH key":
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
   "cut short": formatPrivateKey(ed, null).slice(0, 80),
 }
 for (const [why, pem] of Object.entries(texts)) {

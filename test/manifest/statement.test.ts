@@ -97,7 +97,8 @@ const serial = (value: Any): Any => value.predicate.serialization
 function rehash(value: Any): void {
   const raw = list(value).map((own: Any) => Buffer.from(String(own.digest), "hex"))
   const lines = list(value).map((own: Any) => `${own.digest}  ${own.name}\n`)
-  if (value.subject.length > 0) value.subject[0].digest = { sha256: sha256Hex(Buffer.concat(raw)), dirHash1: sha256Hex(utf8(lines.join(""))) }
+  if (value.subject.length > 0)
+    value.subject[0].digest = { sha256: sha256Hex(Buffer.concat(raw)), dirHash1: sha256Hex(utf8(lines.join(""))) }
 }
 
 const edits: Record<string, (value: Any) => void> = {
@@ -139,8 +140,10 @@ const edits: Record<string, (value: Any) => void> = {
   "excludes not sorted": (v) => serial(v).ignore_paths.push("a"),
   "exclude traverses": (v) => (serial(v).ignore_paths[4] = "../x"),
   "exclude is a pattern of nothing": (v) => (serial(v).ignore_paths[4] = ""),
-  "a listed file is excluded": (v) => (serial(v).ignore_paths = [".git", ".gitattributes", ".github", ".gitignore", "model.json"]),
-  "a listed file's folder is excluded": (v) => (serial(v).ignore_paths = [".git", ".gitattributes", ".github", ".gitignore", "weights"]),
+  "a listed file is excluded": (v) =>
+    (serial(v).ignore_paths = [".git", ".gitattributes", ".github", ".gitignore", "model.json"]),
+  "a listed file's folder is excluded": (v) =>
+    (serial(v).ignore_paths = [".git", ".gitattributes", ".github", ".gitignore", "weights"]),
   "no files": (v) => (v.predicate.resources = []),
   "files not sorted": (v) => list(v).reverse(),
   "a file twice": (v) => list(v).splice(1, 0, list(v)[0]),
@@ -186,7 +189,13 @@ test("statement refused: OMS root or dirHash1 of other files, swapped digests, s
 })
 test("statement refused: not canonical, spaces, trailing newline, byte order mark, duplicate key", () => {
   const text = Buffer.from(payload).toString()
-  for (const other of [` ${text}`, `${text}\n`, `\ufeff${text}`, text.replace("{", '{"_type":"x",'), JSON.stringify(tree(), null, 1)]) {
+  for (const other of [
+    ` ${text}`,
+    `${text}\n`,
+    `\ufeff${text}`,
+    text.replace("{", '{"_type":"x",'),
+    JSON.stringify(tree(), null, 1),
+  ]) {
     assert.throws(() => parseStatement(utf8(other)), code)
   }
 })
@@ -246,7 +255,10 @@ test("parts: lengths add up to the file", () => {
   for (const size of [0, 1, 8 * mib, 8 * mib + 1, 20 * mib, 24 * mib]) {
     const count = size > limits.part ? Math.ceil(size / partSizeFor(size)) : 1
     const lengths = Array.from({ length: count }, (_, index) => partLength({ size }, index))
-    assert.equal(lengths.reduce((sum, length) => sum + length, 0), size)
+    assert.equal(
+      lengths.reduce((sum, length) => sum + length, 0),
+      size,
+    )
     assert.ok(lengths.every((length) => length > 0 || size === 0))
   }
 })

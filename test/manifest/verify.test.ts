@@ -18,7 +18,17 @@ import {
   verify,
 } from "@weighlock/manifest"
 import { emptyCheckpoint } from "@weighlock/tlog"
-import { check, draft, ed25519Signer, makeChain, now, p256Signer, signDraft, signManifest, utf8 } from "../support/trust.ts"
+import {
+  check,
+  draft,
+  ed25519Signer,
+  makeChain,
+  now,
+  p256Signer,
+  signDraft,
+  signManifest,
+  utf8,
+} from "../support/trust.ts"
 
 const [alice, bob] = [ed25519Signer(), p256Signer()]
 const chain = await makeChain([alice, bob])
@@ -50,12 +60,18 @@ test("verify refused: validly signed for another registry", async () => {
   assert.throws(() => check(chain, foreign), mismatch)
 })
 for (const moving of ["acme/mnist:prod", "acme/mnist@^1"]) {
-  test(`verify refused: ${moving} needs the log`, () => assert.throws(() => check(chain, envelope, moving), { code: "NEEDS_LOG" }))
+  test(`verify refused: ${moving} needs the log`, () =>
+    assert.throws(() => check(chain, envelope, moving), { code: "NEEDS_LOG" }))
 }
 
 const entry = "e30="
 const proof = "c2sp.org/tlog-proof@v1\nindex 0\n"
-for (const [why, extra] of Object.entries({ entry: { entry }, proof: { proof }, both: { entry, proof }, empty: { entry: "" } })) {
+for (const [why, extra] of Object.entries({
+  entry: { entry },
+  proof: { proof },
+  both: { entry, proof },
+  empty: { entry: "" },
+})) {
   test(`verify refused: a bundle with ${why}`, () => {
     const bundle = parseBundle(formatBundle({ envelope, ...extra }))
     assert.throws(() => check(chain, bundle), { code: "LOG_INVALID" })
@@ -72,7 +88,12 @@ test("verify refused: a caller who has seen a log, of this or another origin", (
 })
 
 test("verify refused: signed bytes that are no statement are refused after the signature, as malformed", async () => {
-  for (const payload of [utf8("{}"), utf8("pickle"), new Uint8Array(0), utf8(` ${Buffer.from(envelope.payload).toString()}`)]) {
+  for (const payload of [
+    utf8("{}"),
+    utf8("pickle"),
+    new Uint8Array(0),
+    utf8(` ${Buffer.from(envelope.payload).toString()}`),
+  ]) {
     assert.throws(() => check(chain, { ...envelope, payload }), { code: "SIGNATURE_INVALID" })
     const signed = await signManifest(payload, [alice])
     assert.throws(() => check(chain, signed), { code: "MANIFEST_INVALID" })
@@ -85,7 +106,9 @@ test("verify refused: a signed statement whose dirHash1 describes other names", 
 })
 test("verify: a stranger is told apart from a broken signature, and neither parses the payload", async () => {
   const garbage = utf8("not json")
-  await assert.rejects(async () => check(chain, await signManifest(garbage, [ed25519Signer()])), { code: "SIGNER_UNTRUSTED" })
+  await assert.rejects(async () => check(chain, await signManifest(garbage, [ed25519Signer()])), {
+    code: "SIGNER_UNTRUSTED",
+  })
 })
 
 test("admitPublish: only at the address that was signed", async () => {
@@ -118,7 +141,8 @@ test("Sigstore: one bundle per signature, back to the same payload and signature
 type Any = any // oxlint-disable-line no-explicit-any -- a tree to break at any place
 const sigstore: Record<string, (bundle: Any) => void> = {
   "media type v0.2": (b) => (b.mediaType = "application/vnd.dev.sigstore.bundle+json;version=0.2"),
-  "a certificate instead of a key": (b) => (b.verificationMaterial = { certificate: { rawBytes: "AA==" }, tlogEntries: [] }),
+  "a certificate instead of a key": (b) =>
+    (b.verificationMaterial = { certificate: { rawBytes: "AA==" }, tlogEntries: [] }),
   "a certificate beside the key": (b) => (b.verificationMaterial.certificate = { rawBytes: "AA==" }),
   "an embedded key": (b) => (b.verificationMaterial.publicKey.rawBytes = "AA=="),
   "log entries": (b) => (b.verificationMaterial.tlogEntries = [{}]),

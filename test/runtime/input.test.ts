@@ -1,4 +1,5 @@
 /** What a caller may not ask: one line a case. */
+/* oxlint-disable typescript/no-explicit-any, typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return -- the library's types live in the runtime's dependencies, and hostile JSON has none */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { loadVerified, type Instance, type Model } from "@weighlock/runtime"

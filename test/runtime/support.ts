@@ -1,4 +1,5 @@
 /** Small real models, saved by tfjs-layers itself, and verified files that were not verified: tests only. */
+/* oxlint-disable typescript/no-explicit-any, typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return -- the library's types live in the runtime's dependencies, and hostile JSON has none */
 import { createHash } from "node:crypto"
 import { createRequire } from "node:module"
 import type { VerifiedFiles } from "@weighlock/client"
@@ -6,7 +7,6 @@ import type { VerifiedFiles } from "@weighlock/client"
 // The runtime's own TensorFlow.js; test/ has none.
 const runtimeRequire = createRequire(createRequire(import.meta.url).resolve("@weighlock/runtime/package.json"))
 
-// oxlint-disable-next-line no-explicit-any -- the library's types live in the runtime's dependencies
 type Any = any
 const core: Any = runtimeRequire("@tensorflow/tfjs-core")
 const layers: Any = runtimeRequire("@tensorflow/tfjs-layers")

@@ -35,8 +35,7 @@ export const now = new Date("2026-11-24T00:00:00Z")
 export const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
 
 export const ed25519Signer = (): Signer => signerFor(generateEd25519())
-export const p256Signer = (): Signer =>
-  signerFor(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey)
+export const p256Signer = (): Signer => signerFor(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey)
 
 export const keyEntry = ({ type, bytes }: PublicKey): JsonObject => ({ type, public: encodeBase64(bytes) })
 export const role = (threshold: number, ...signers: Signer[]): JsonObject => ({

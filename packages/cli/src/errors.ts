@@ -47,6 +47,7 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   NO_SPACE: 8,
   STATE_UNUSABLE: 8,
   STORE_FAILED: 8,
+  TARGET_UNUSABLE: 8,
   UNSIGNED: 10,
   KEY_WEAK: 11,
   MANIFEST_INVALID: 11,

@@ -1,7 +1,14 @@
 /** Small files the CLI writes for the user: whole or not at all, and never over what is there. */
 import { randomBytes } from "node:crypto"
-import { link, open, rename, unlink } from "node:fs/promises"
+import { link, open, readFile, rename, unlink } from "node:fs/promises"
 import { CliError } from "./errors.ts"
+
+/** Reads a file the user named. Throws NOT_FOUND. */
+export async function readInput(path: string): Promise<Uint8Array> {
+  return await readFile(path).catch((cause: unknown) => {
+    throw new CliError("NOT_FOUND", `cannot read ${path}`, { cause })
+  })
+}
 
 /** Creates `path`. Throws CONFLICT when it exists. */
 export async function createFile(path: string, content: Uint8Array | string, mode = 0o644): Promise<void> {

@@ -83,6 +83,9 @@ export class Output {
 function describe(error: unknown): { code: string; message: string; hint?: string | undefined } {
   if (error instanceof CodedError) return { code: String(error.code), message: error.message, hint: error.hint }
   if (error instanceof Error && error.name === "AbortError") return { code: "INTERRUPTED", message: "stopped" }
+  const { syscall, code } = error as NodeJS.ErrnoException
+  if (error instanceof Error && syscall !== undefined)
+    return { code: "STATE_UNUSABLE", message: error.message, hint: `the system said ${code}` }
   const message = error instanceof Error ? error.message : String(error)
   return {
     code: "INTERNAL",

@@ -6,6 +6,7 @@ import { doctorCommand } from "./commands/doctor.ts"
 import { fetchCommands } from "./commands/fetch.ts"
 import { initCommand } from "./commands/init.ts"
 import { keyCommand } from "./commands/key.ts"
+import { publishCommand } from "./commands/publish.ts"
 import { registryCommand } from "./commands/registry.ts"
 import { serveCommand } from "./commands/serve.ts"
 import { signCommands } from "./commands/sign.ts"
@@ -40,6 +41,7 @@ function build(io: Io, version: string): Command {
     keyCommand,
     trustCommand,
     signCommands,
+    publishCommand,
     verifyCommand,
     fetchCommands,
     serveCommand,

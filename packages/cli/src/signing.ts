@@ -1,27 +1,33 @@
 /** From a path and a name to a signed envelope: what `sign` and `publish` share. */
 import { lstat } from "node:fs/promises"
 import { join } from "node:path"
+import { readTrust } from "@weighlock/client"
 import {
+  compareUtf8,
   type Draft,
   type Envelope,
   formatTime,
   makeStatement,
+  type Manifest,
+  parseEnvelope,
   parseFormat,
   parseReference,
   parseStatement,
   signEnvelope,
   type Signer,
   statementPayloadType,
-  type Manifest,
 } from "@weighlock/manifest"
 import { hashFolder, listFiles } from "@weighlock/manifest/node"
 import { type CommonFlags, type ConnectionFlags, type Context } from "./context.ts"
 import { detect } from "./detect.ts"
 import { usage } from "./errors.ts"
+import { readInput } from "./files.ts"
 import { chooseKeys, openKey } from "./keys.ts"
+import { requireSameFiles } from "./same-files.ts"
 
 export interface SignFlags extends CommonFlags, ConnectionFlags {
-  readonly as: string
+  readonly as?: string
+  readonly envelope?: string
   readonly format?: string
   readonly entrypoint?: string
   readonly meta: readonly string[]
@@ -29,19 +35,71 @@ export interface SignFlags extends CommonFlags, ConnectionFlags {
   readonly key: readonly string[]
 }
 
-export async function openSigners(context: Context, flags: SignFlags): Promise<Signer[]> {
+export interface Signed {
+  readonly manifest: Manifest
+  readonly envelope: Envelope
+}
+
+/** Signs `path` anew under `--as`, or adds signatures to what others signed (`--envelope`). */
+export async function signPath(context: Context, path: string, flags: SignFlags): Promise<Signed> {
+  const registry = await registryOf(context, flags)
+  return flags.envelope === undefined
+    ? await signAnew(context, context.path(path), registry, flags)
+    : await signFurther(context, context.path(path), registry, { ...flags, envelope: flags.envelope })
+}
+
+async function signAnew(context: Context, path: string, registry: string, flags: SignFlags): Promise<Signed> {
+  requireName(flags)
+  const signers = await openSigners(context, await chooseKeys(context.settings, flags.key), flags)
+  const payload = makeStatement(await draftOf(context, path, registry, flags))
+  const envelope = await signEnvelope({ payloadType: statementPayloadType, payload }, signers)
+  return { manifest: parseStatement(payload), envelope }
+}
+
+/** Nobody signs what he does not hold: the files must be the ones in the envelope. */
+async function signFurther(
+  context: Context,
+  path: string,
+  registry: string,
+  flags: SignFlags & { envelope: string },
+): Promise<Signed> {
+  const before = parseEnvelope(await readInput(context.path(flags.envelope)))
+  if (before.payloadType !== statementPayloadType) throw usage(`${flags.envelope} holds no manifest`)
+  const manifest = parseStatement(before.payload)
+  const name = `${manifest.model}@${manifest.version}`
+  if (manifest.registry !== registry)
+    throw usage(`${flags.envelope} is for the registry ${manifest.registry}, not ${registry}`)
+  if (flags.as !== undefined && flags.as !== name) throw usage(`${flags.envelope} is ${name}, not ${flags.as}`)
+  await requireSameFiles(context, path, manifest)
+  const signers = await openSigners(context, flags.key, flags)
+  return { manifest, envelope: await signEnvelope(before, signers) }
+}
+
+/** The identity that goes into what is signed: only a trust root file can say it without asking the network. */
+async function registryOf(context: Context, flags: SignFlags): Promise<string> {
+  const chain = await readTrust(context.settings.trust(flags))
+  if (chain === null) throw usage("signing needs the trust root file, not only its pin", "give --trust FILE")
+  return chain.current.registry
+}
+
+async function openSigners(context: Context, labels: readonly string[], flags: SignFlags): Promise<Signer[]> {
   const signers: Signer[] = []
-  for (const label of await chooseKeys(context.settings, flags.key))
-    signers.push(await openKey(context.settings, label, flags))
+  for (const label of labels) signers.push(await openKey(context.settings, label, flags))
   return signers
 }
 
-/** Hashes the folder and says what would be signed; `registry` is the trust root's. */
-export async function draftOf(context: Context, path: string, registry: string, flags: SignFlags): Promise<Draft> {
-  const { host, model, selector } = parseReference(flags.as)
+function requireName({ as }: SignFlags): { model: string; version: string } {
+  if (as === undefined) throw usage("nothing says under which name", "give --as namespace/name@version")
+  const { host, model, selector } = parseReference(as)
   if (selector.by !== "version" || host !== undefined)
-    throw usage(`--as ${flags.as} is not namespace/name@version`, "write --as acme/mnist@1.0.0")
-  const exclude = [...new Set(flags.exclude)].toSorted()
+    throw usage(`--as ${as} is not namespace/name@version`, "write --as acme/mnist@1.0.0")
+  return { model, version: selector.version }
+}
+
+/** Hashes the folder and says what would be signed; `registry` is the trust root's. */
+async function draftOf(context: Context, path: string, registry: string, flags: SignFlags): Promise<Draft> {
+  const { model, version } = requireName(flags)
+  const exclude = [...new Set(flags.exclude)].toSorted(compareUtf8)
   for (const name of exclude) {
     await lstat(join(path, name)).catch(() => {
       throw usage(`there is no ${name} to exclude in ${path}`)
@@ -60,23 +118,12 @@ export async function draftOf(context: Context, path: string, registry: string, 
   return {
     registry,
     model,
-    version: selector.version,
+    version,
     createdAt: formatTime(new Date()),
     ...detected,
     metadata,
     exclude,
     resources,
-  }
-}
-
-export async function signDraft(
-  draft: Draft,
-  signers: readonly Signer[],
-): Promise<{ manifest: Manifest; envelope: Envelope }> {
-  const payload = makeStatement(draft)
-  return {
-    manifest: parseStatement(payload),
-    envelope: await signEnvelope({ payloadType: statementPayloadType, payload }, signers),
   }
 }
 

@@ -8,13 +8,27 @@
  */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
-import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, statfs, unlink, utimes } from "node:fs/promises"
+import {
+  chmod,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  statfs,
+  unlink,
+  utimes,
+} from "node:fs/promises"
 import { join } from "node:path"
 import { isSha256Hex, type Resource } from "@weighlock/manifest"
 import { ClientError } from "./errors.ts"
 import { receive } from "./receive.ts"
 
 const chunkSize = 2 ** 21
+/** The process id of partial files that no one writes to. */
+const nobody = 0
 
 export interface CacheEntry {
   readonly digest: string
@@ -54,7 +68,9 @@ export class Cache {
 
   async has({ digest, size }: Resource): Promise<boolean> {
     const found = await lstat(this.pathOf(digest)).catch(() => null)
-    return found !== null && found.isFile() && found.size === size
+    const isIt = found !== null && found.isFile() && found.size === size
+    if (found !== null && !isIt) await this.#quarantine(digest)
+    return isIt
   }
 
   /**
@@ -73,7 +89,9 @@ export class Cache {
     } catch (error) {
       if ((error as { code?: unknown }).code !== "DIGEST_MISMATCH" && (error as NodeJS.ErrnoException).code !== "EIO")
         throw error
-      await this.#quarantine(resource.digest)
+      // Another process may have put the right bytes there since: only what was read goes.
+      const found = await lstat(path).catch(() => null)
+      if (found?.ino === (await file.stat()).ino) await this.#quarantine(resource.digest)
       return false
     } finally {
       await file.close()
@@ -91,7 +109,7 @@ export class Cache {
   async openPartial({ digest, size }: Resource): Promise<Partial> {
     const path = join(this.folder, "partial", `${digest}.${process.pid}.${randomBytes(4).toString("hex")}`)
     const adopted = await this.#adopt(digest, path)
-    const file = await open(path, adopted ? "r+" : "wx+", 0o600)
+    const file = await open(path, adopted ? constants.O_RDWR | constants.O_NOFOLLOW : "wx+", 0o600)
     await file.truncate(size)
     return { path, file, adopted }
   }
@@ -105,9 +123,16 @@ export class Cache {
         () => true,
         () => false,
       )
-      if (won) return true
+      if (won && (await lstat(path)).isFile()) return true
+      if (won) await rm(path, { recursive: true, force: true })
     }
     return false
+  }
+
+  /** After a failed download: its good parts are for whoever tries next, in this process or another. */
+  async abandon({ digest, parts }: Resource, partial: Partial): Promise<void> {
+    const left = join(this.folder, "partial", `${digest}.${nobody}.${randomBytes(4).toString("hex")}`)
+    await (parts === undefined ? unlink(partial.path) : rename(partial.path, left)).catch(() => undefined)
   }
 
   /** Makes a finished partial file the entry; an entry that is there already is replaced by the same bytes. */
@@ -117,9 +142,11 @@ export class Cache {
     await rename(partial.path, this.pathOf(digest))
   }
 
-  /** Throws NO_SPACE unless `bytes` more fit on the cache's disk. */
-  async requireSpace(bytes: number): Promise<void> {
+  /** Throws NO_SPACE unless these fit on the cache's disk; what partial files hold of them already counts as there. */
+  async requireSpace(missing: readonly Resource[]): Promise<void> {
     const { bavail, bsize } = await statfs(this.folder)
+    const held = await this.#held()
+    const bytes = missing.reduce((sum, { digest, size }) => sum + Math.max(0, size - (held.get(digest) ?? 0)), 0)
     if (bytes > bavail * bsize) {
       throw new ClientError("NO_SPACE", `the model needs ${bytes} bytes, ${this.folder} has ${bavail * bsize} left`, {
         hint: "weighlock cache prune --max-bytes 0, or set WEIGHLOCK_CACHE to a larger disk",
@@ -127,12 +154,23 @@ export class Cache {
     }
   }
 
+  /** Bytes on disk of partial files that may be adopted, by digest. */
+  async #held(): Promise<Map<string, number>> {
+    const held = new Map<string, number>()
+    for (const name of await readdir(join(this.folder, "partial"))) {
+      const [digest = "", pid = ""] = name.split(".")
+      const found = isAlive(Number(pid)) ? null : await lstat(join(this.folder, "partial", name)).catch(() => null)
+      if (found !== null) held.set(digest, 512 * found.blocks)
+    }
+    return held
+  }
+
   /** Least recently used first. */
   async list(): Promise<CacheEntry[]> {
     const root = join(this.folder, "blobs", "sha256")
     const entries: CacheEntry[] = []
     for (const shard of await readdir(root)) {
-      for (const digest of await readdir(join(root, shard))) {
+      for (const digest of await readdir(join(root, shard)).catch(() => [])) {
         const found = await lstat(join(root, shard, digest)).catch(() => null)
         if (found !== null && isSha256Hex(digest)) entries.push({ digest, size: found.size, usedAt: found.atime })
       }
@@ -158,7 +196,7 @@ export class Cache {
 
   async #sweep(): Promise<void> {
     for (const name of await readdir(join(this.folder, "quarantine")))
-      await unlink(join(this.folder, "quarantine", name)).catch(() => undefined)
+      await rm(join(this.folder, "quarantine", name), { recursive: true, force: true })
     for (const name of await readdir(join(this.folder, "partial"))) {
       if (!isAlive(Number(name.split(".")[1]))) await unlink(join(this.folder, "partial", name)).catch(() => undefined)
     }

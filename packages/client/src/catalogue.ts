@@ -1,8 +1,11 @@
 /** What a registry says it holds. A listing is a claim: only a manifest that `resolve` verified is more than that. */
-import { type JsonValue, parseFixedReference, parseJson } from "@weighlock/manifest"
+import { type JsonValue, parseFixedReference, parseJson, parseModelName } from "@weighlock/manifest"
 import { ClientError } from "./errors.ts"
 import { type Resolved, resolve } from "./resolve.ts"
 import { type ClientOptions, withSession } from "./session.ts"
+
+/** Of a thousand items each: a listing that never ends is not one. */
+const mostPages = 1000
 
 export interface ListedModel {
   readonly model: string
@@ -29,7 +32,7 @@ export async function listModels(options: ClientOptions): Promise<ListedModel[]>
 }
 
 export async function listVersions(model: string, options: ClientOptions): Promise<ListedVersion[]> {
-  return await pages(options, `api/v1/models/${model}`, "versions", (item) => ({
+  return await pages(options, `api/v1/models/${parseModelName(model)}`, "versions", (item) => ({
     version: text(item, "version"),
     manifest: text(item, "manifest"),
     createdAt: text(item, "createdAt"),
@@ -45,7 +48,9 @@ async function pages<T>(
   return await withSession(options, undefined, async ({ transport }) => {
     const items: T[] = []
     let after = ""
+    let count = 0
     do {
+      if (count++ === mostPages) throw malformed()
       const query = after === "" ? "" : `?after=${after}`
       const page = object(
         parseJson((await transport.call(`${path}${query}`, { method: "GET", limit: 2 ** 24 })).body, "the listing"),

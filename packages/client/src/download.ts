@@ -5,8 +5,8 @@
 import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
 import { createHash } from "node:crypto"
 import type { Partial } from "./cache.ts"
-import { ClientError, unavailable } from "./errors.ts"
-import { type Expected, receive } from "./receive.ts"
+import { ClientError, diskError, unavailable } from "./errors.ts"
+import { type Expected, receive, writeAll } from "./receive.ts"
 import type { Session } from "./session.ts"
 import { problem, type Streamed } from "./transport.ts"
 
@@ -22,7 +22,7 @@ export async function downloadMissing(session: Session, resources: readonly Reso
   const missing: Resource[] = []
   for (const resource of distinct(resources)) if (!(await session.cache.has(resource))) missing.push(resource)
   const total = missing.reduce((sum, { size }) => sum + size, 0)
-  await session.cache.requireSpace(total)
+  await session.cache.requireSpace(missing)
   let done = 0
   const arrived = (bytes: number): void => {
     done += bytes
@@ -47,6 +47,9 @@ async function download(
       }),
     )
     await session.cache.commit(resource.digest, partial)
+  } catch (error) {
+    await session.cache.abandon(resource, partial)
+    throw diskError(error, "CACHE_UNUSABLE", partial.path)
   } finally {
     await partial.file.close()
   }
@@ -75,10 +78,10 @@ async function fetchPiece(session: Session, { file }: Partial, piece: Piece): Pr
     const { url, answer } = await openPiece(session, piece)
     try {
       await receive(unbroken(session, url, answer.body), piece, async (chunk, offset) => {
-        await file.write(chunk, 0, chunk.length, piece.offset + offset)
+        await writeAll(file, chunk, piece.offset + offset)
       })
     } finally {
-      answer.body.destroy()
+      discard(answer)
     }
   })
 }
@@ -103,16 +106,21 @@ async function expectBytes(url: URL, answer: Streamed, { resource, offset, lengt
   const ranged = resource.parts !== undefined
   if (statusCode !== (ranged ? 206 : 200)) {
     const body = statusCode >= 400 ? await answer.body.bytes().catch(() => new Uint8Array(0)) : new Uint8Array(0)
-    answer.body.destroy()
+    discard(answer)
     if (statusCode >= 400) throw problem(statusCode, body.subarray(0, 65_536), `${name} from ${url.origin}`)
     throw new ClientError("PROTOCOL", `${url.origin} answered ${statusCode} for ${name}`)
   }
   const expected = `bytes ${offset}-${offset + length - 1}/${resource.size}`
   if (ranged && headers["content-range"] !== expected) {
-    answer.body.destroy()
+    discard(answer)
     throw new ClientError("PROTOCOL", `${url.origin} sent ${String(headers["content-range"])}, asked for ${expected}`)
   }
   return answer
+}
+
+// Destroying an unread body makes it emit an error, which nobody else would catch.
+function discard({ body }: Streamed): void {
+  body.on("error", () => undefined).destroy()
 }
 
 async function* unbroken(

@@ -11,6 +11,7 @@ export const clientErrorCodes = [
   "PROTOCOL",
   "STORE_REFUSED",
   "TARGET_EXISTS",
+  "TARGET_UNUSABLE",
   "TOO_LARGE",
   "TRUST_UNREADABLE",
   "UNAUTHENTICATED",
@@ -39,6 +40,14 @@ const byStatus: Readonly<Record<number, ClientErrorCode>> = {
 export function codeOf(status: number, claimed: unknown): ClientErrorCode {
   if (typeof claimed === "string" && known.has(claimed)) return claimed as ClientErrorCode
   return byStatus[status] ?? (status >= 500 ? "UNAVAILABLE" : "PROTOCOL")
+}
+
+/** A failed file operation: NO_SPACE when the disk is full, else `code`. Errors that have a code of ours pass. */
+export function diskError(error: unknown, code: "CACHE_UNUSABLE" | "TARGET_UNUSABLE", path: string): Error {
+  const { syscall, code: errno } = error as NodeJS.ErrnoException
+  if (!(error instanceof Error) || error instanceof CodedError || syscall === undefined) return error as Error
+  const isFull = errno === "ENOSPC" || errno === "EDQUOT"
+  return new ClientError(isFull ? "NO_SPACE" : code, `cannot write ${path}: ${errno}`, { cause: error })
 }
 
 export function unavailable(message: string, options: CodedErrorOptions = {}): ClientError {

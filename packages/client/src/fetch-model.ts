@@ -1,10 +1,11 @@
 /** From a reference to verified bytes, in memory for a loader or in a folder for whoever needs files. */
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises"
+import { randomBytes } from "node:crypto"
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
 import { downloadMissing, forEach } from "./download.ts"
-import { ClientError } from "./errors.ts"
-import { mismatch } from "./receive.ts"
+import { ClientError, diskError } from "./errors.ts"
+import { mismatch, writeAll } from "./receive.ts"
 import { resolve } from "./resolve.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
 
@@ -51,18 +52,29 @@ export async function pullModel(reference: string, folder: string, options: Clie
   return await withSession(options, wanted.host, async (session) => {
     const { manifest } = await resolve(session, wanted)
     await downloadMissing(session, manifest.resources)
-    await mkdir(dirname(target), { recursive: true })
-    const temporary = await mkdtemp(join(dirname(target), `.${basename(target)}.`))
+    const temporary = await makeSibling(target)
     try {
       const progress = verifying(session, manifest)
       await forEach(manifest.resources, 4, (resource) => readIntoFolder(session, resource, temporary, progress))
       await rename(temporary, target)
     } catch (error) {
       await rm(temporary, { recursive: true, force: true })
-      throw error
+      throw diskError(error, "TARGET_UNUSABLE", target)
     }
     return manifest
   })
+}
+
+async function makeSibling(target: string): Promise<string> {
+  try {
+    await mkdir(dirname(target), { recursive: true })
+    // Not mkdtemp: its 0700 would stay with the pulled folder.
+    const sibling = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}`)
+    await mkdir(sibling)
+    return sibling
+  } catch (error) {
+    throw diskError(error, "TARGET_UNUSABLE", target)
+  }
 }
 
 async function requireFree(target: string): Promise<void> {
@@ -98,7 +110,7 @@ async function readIntoFolder(
   const file = await open(path, "wx")
   try {
     await readVerified(session, resource, async (chunk, offset) => {
-      await file.write(chunk, 0, chunk.length, offset)
+      await writeAll(file, chunk, offset)
       progress(chunk.length)
     })
     await file.sync()

@@ -7,6 +7,7 @@ import {
   formatEnvelope,
   limits,
   type Manifest,
+  ManifestError,
   parseBundle,
   parseStatement,
   type VerifiedManifest,
@@ -57,12 +58,17 @@ async function locate(
   path: string,
   manifest: Manifest,
 ): Promise<{ resource: Manifest["resources"][number]; path: string }[]> {
-  const files = new Map((await listFiles(path, manifest.exclude)).map((file) => [file.name, file.path]))
+  const files = new Map((await listFiles(path, manifest.exclude)).map((file) => [file.name, file]))
   return manifest.resources.map((resource) => {
     const found = files.get(resource.name)
     if (found === undefined)
       throw new ClientError("NOT_FOUND", `${resource.name} was signed, but is no longer in ${path}`)
-    return { resource, path: found }
+    if (found.size !== resource.size)
+      throw new ManifestError(
+        "FILE_CHANGED",
+        `${found.path} was signed with ${resource.size} bytes, it has ${found.size}`,
+      )
+    return { resource, path: found.path }
   })
 }
 

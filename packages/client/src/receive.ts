@@ -2,6 +2,7 @@
  * Bytes on their way in: bounded by the signed size, hashed as they pass, and worth something only after the verdict.
  */
 import { createHash } from "node:crypto"
+import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
 
 /** What must arrive: `length` bytes with this SHA-256 (hex). `name` is for the error. */
@@ -31,6 +32,14 @@ export async function receive(
   if (size !== want.length) throw mismatch(`${want.name}: ${size} of the signed ${want.length} bytes`)
   const found = hash.digest("hex")
   if (found !== want.digest) throw mismatch(`${want.name}: signed sha256:${want.digest}, received sha256:${found}`)
+}
+
+/** A file system may write less than it was given (a disk that fills up) without an error: the next call has it. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
+    at += bytesWritten
+  }
 }
 
 export function mismatch(message: string): ManifestError {

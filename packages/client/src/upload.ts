@@ -58,12 +58,16 @@ async function uploadBatch(
   sent: (bytes: number) => void,
 ): Promise<void> {
   let pending = batch
+  // A part may have to be sent again (a restart, a lost answer), but a registry that never has enough is refused.
+  let patience = 4 * batch.reduce((sum, { resource }) => sum + (resource.parts?.digests.length ?? 1), 0)
   for (let idle = 0; pending.length > 0;) {
     const states = await askFor(session, pending)
     const needed = pending.flatMap((file) => {
       const state = states.get(file.resource.digest)
       return state?.state === "needed" ? [{ file, grants: state.grants }] : []
     })
+    patience -= needed.reduce((sum, { grants }) => sum + grants.length, 0)
+    if (patience < 0) throw new ClientError("PROTOCOL", "the registry keeps asking for what it was sent")
     await forEach(
       needed.flatMap(({ file, grants }) => grants.map((grant) => ({ file, grant }))),
       parallel,
@@ -114,7 +118,7 @@ function describe({ digest, size, parts }: Resource): { [key: string]: JsonValue
 async function putPart(session: Session, { resource, path }: LocalFile, grant: Grant): Promise<void> {
   const index = grant.part - 1
   const count = resource.parts?.digests.length ?? 1
-  if (grant.method !== "PUT" || index < 0 || index >= count)
+  if (grant.method !== "PUT" || !Number.isSafeInteger(index) || index < 0 || index >= count)
     throw new ClientError("PROTOCOL", `a grant for ${grant.method} part ${grant.part} of ${resource.name}`)
   for (const name of Object.keys(grant.headers)) {
     if (!grantedHeader.test(name))

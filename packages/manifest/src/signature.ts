@@ -4,7 +4,7 @@
  * Alone each takes keys the other refuses (noble strict: mixed order; OpenSSL: small order); enrolment refuses both kinds.
  * In a browser the enrolment check and noble decide.
  */
-import { hashes, verify as nobleVerify } from "@noble/ed25519"
+import { hashes, Point, verify as nobleVerify } from "@noble/ed25519"
 import { p256 } from "@noble/curves/nist.js"
 import { sha512 } from "@noble/hashes/sha2.js"
 
@@ -36,6 +36,9 @@ export function verifyEd25519(
 
 export function verifyEd25519WithNoble(point: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {
   try {
+    // Noble clears the cofactor, OpenSSL does not: they differ only about an R that is not in the prime-order group, and
+    // no honest signer makes one.
+    if (!Point.fromBytes(Uint8Array.from(signature.subarray(0, 32)), false).isTorsionFree()) return false
     return nobleVerify(Uint8Array.from(signature), Uint8Array.from(message), Uint8Array.from(point), { zip215: false })
   } catch {
     return false

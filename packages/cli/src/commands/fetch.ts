@@ -2,6 +2,7 @@
 import type { VerifiedManifest } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import { nameOf, summary } from "../describe.ts"
 import type { Io } from "../io.ts"
 import { formatBytes } from "../progress.ts"
 
@@ -87,29 +88,4 @@ function show({ out }: Context, manifest: VerifiedManifest): void {
     text: [...rows.map(([key = "", value = ""]) => `${key.padEnd(10)} ${value}`), ...files].join("\n"),
     digest: `sha256:${manifest.digest}`,
   })
-}
-
-export function summary({
-  registry,
-  model,
-  version,
-  digest,
-  format,
-  entrypoint,
-  resources,
-}: VerifiedManifest): Record<string, unknown> {
-  return {
-    registry,
-    model,
-    version,
-    manifest: `sha256:${digest}`,
-    format,
-    entrypoint,
-    files: resources.length,
-    bytes: resources.reduce((sum, { size }) => sum + size, 0),
-  }
-}
-
-function nameOf({ model, version, digest }: VerifiedManifest): string {
-  return `${model}@${version}  sha256:${digest}`
 }

@@ -1,10 +1,10 @@
 /** `weighlock verify PATH --bundle FILE`: offline; do these files match what trusted keys signed? */
-import type { Manifest, SignedManifest } from "@weighlock/manifest"
+import type { SignedManifest } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { type CommonFlags, type ConnectionFlags, type Context, openContext, trusting } from "../context.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
-import { readInput } from "./sign.ts"
+import { readInput } from "../files.ts"
 
 interface VerifyFlags extends CommonFlags, ConnectionFlags {
   readonly bundle: string
@@ -22,6 +22,7 @@ async function verifyPath(context: Context, path: string, flags: VerifyFlags): P
   const { readTrust } = await import("@weighlock/client")
   const { emptyCheckpoint } = await import("@weighlock/tlog")
   const { readSigned } = await import("../signed-file.ts")
+  const { requireSameFiles } = await import("../same-files.ts")
   const trustChain = await readTrust(context.settings.trust(flags))
   if (trustChain === null) throw usage("verify works offline, so a pin is not enough", "give --trust FILE")
   const { envelope, bundle } = readSigned(await readInput(context.path(flags.bundle)))
@@ -40,36 +41,6 @@ async function verifyPath(context: Context, path: string, flags: VerifyFlags): P
   }
   await requireSameFiles(context, context.path(path), manifest)
   report(context, manifest)
-}
-
-/** Exactly the signed files with exactly the signed bytes: DIGEST_MISMATCH names the first that is not. */
-async function requireSameFiles(context: Context, path: string, manifest: Manifest): Promise<void> {
-  const { ManifestError } = await import("@weighlock/manifest")
-  const { hashFolder } = await import("@weighlock/manifest/node")
-  let [done, total] = [0, 0]
-  const found = await hashFolder(path, {
-    parts: false,
-    exclude: manifest.exclude,
-    onStart: ({ bytes }) => (total = bytes),
-    onBytes: (count) => context.progress.update({ phase: "verify", done: (done += count), total }),
-  }).catch((cause: unknown) => {
-    // A link, or a name that can't have been signed: the folder is not the one that was.
-    if ((cause as { code?: unknown }).code === "MANIFEST_INVALID")
-      throw new ManifestError("DIGEST_MISMATCH", (cause as Error).message, { cause })
-    throw cause
-  })
-  context.progress.end()
-  const byName = new Map(found.map((resource) => [resource.name, resource]))
-  for (const { name, digest, size } of manifest.resources) {
-    const file = byName.get(name)
-    if (file === undefined) throw new ManifestError("DIGEST_MISMATCH", `${name} is missing`)
-    if (file.size !== size)
-      throw new ManifestError("DIGEST_MISMATCH", `${name}: signed ${size} bytes, found ${file.size}`)
-    if (file.digest !== digest)
-      throw new ManifestError("DIGEST_MISMATCH", `${name}: signed sha256:${digest}, found sha256:${file.digest}`)
-    byName.delete(name)
-  }
-  for (const name of byName.keys()) throw new ManifestError("DIGEST_MISMATCH", `${name} is there but was not signed`)
 }
 
 function report({ out }: Context, manifest: SignedManifest): void {

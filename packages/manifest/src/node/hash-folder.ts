@@ -73,11 +73,17 @@ export async function listFiles(root: string, exclude: readonly string[] = []): 
   })
   const found: FoundFile[] = []
   if (start.isFile()) found.push({ name: parsePath(basename(root)), path: root, size: start.size })
-  else await walk(root, "", new Set(exclude), found)
+  else await walk(root, "", new Set(exclude), found).catch((cause: unknown) => refuse(root, cause))
   if (found.length === 0) throw new ManifestError("MANIFEST_INVALID", `${root} holds no files`)
   const files = found.toSorted((a, b) => compareUtf8(a.name, b.name))
   requireDistinctPaths(files.map(({ name }) => name))
   return files
+}
+
+// What the system says about a folder: not there any more, not ours to read, no folder at all, a name that is not UTF-8.
+function refuse(root: string, cause: unknown): never {
+  if (cause instanceof ManifestError) throw cause
+  throw new ManifestError("FILE_UNREADABLE", `cannot read ${root}: ${(cause as Error).message}`, { cause })
 }
 
 async function walk(root: string, prefix: string, exclude: ReadonlySet<string>, found: FoundFile[]): Promise<void> {

@@ -11,6 +11,10 @@ import type { Engine, EngineReport } from "./engine.ts"
 import { type LoadedModel, openLayersModel } from "./layers-model.ts"
 import type { Call, LoadReply, LoadRequest, PredictReply, Reply } from "./messages.ts"
 
+// Libraries chat; stdout is the caller's data. (Reading a worker's streams in the main thread would keep it from ever
+// ending, so the words stop here.)
+for (const method of ["debug", "error", "info", "log", "warn"] as const) console[method] = () => undefined
+
 let model: LoadedModel | null = null
 let line: Promise<void> = Promise.resolve() // one at a time: a device shared by two batches serves neither faster
 

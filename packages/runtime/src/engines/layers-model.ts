@@ -8,15 +8,7 @@ import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers"
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core"
 import { refused } from "../errors.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
-import {
-  describe,
-  elementsIn,
-  maxElements,
-  type TensorData,
-  type TensorSpec,
-  type TensorValues,
-  valuesOf,
-} from "../tensors.ts"
+import { describe, elementsIn, maxElements, type TensorData, type TensorSpec, valuesOf } from "../tensors.ts"
 import type { ReadyEngine, TensorFlow } from "./engine.ts"
 import { withWeightBudget } from "./weight-budget.ts"
 
@@ -79,7 +71,7 @@ function predict(
 
 async function read(tensor: Tensor): Promise<TensorData> {
   const values = await tensor.data()
-  return { shape: tensor.shape, data: values.slice() as TensorValues }
+  return { shape: tensor.shape, data: values.slice() }
 }
 
 // A first question, all zeros: what the engine has no kernel for shows now, not at the first caller's.

@@ -23,10 +23,8 @@ export class WorkerLink {
     // tsc does not rewrite this URL, so it takes our own extension: .ts from source, .js when packed.
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
     const file = new URL(`./engine-worker.${extension}`, import.meta.url)
-    // Its console is not ours: stdout belongs to the caller's data.
+    // Native code and Node itself may still write: not to our streams, and these are left unread.
     this.#worker = new Worker(file, { name: "weighlock-engine", execArgv: [], stdout: true, stderr: true })
-    this.#worker.stdout.resume()
-    this.#worker.stderr.resume()
     this.#worker.on("message", (reply: Reply) => this.#settle(reply))
     this.#worker.on("messageerror", (cause) => this.#end("answered what can't be read", cause))
     this.#worker.on("error", (cause) =>

@@ -21,7 +21,7 @@ const plainKey = /^[a-z0-9]+(_[a-z0-9]+)*$/
 export function openTopology(value: JsonValue | undefined): JsonObject {
   const outer = asObject(value, "modelTopology")
   const root = outer["model_config"] === undefined ? outer : asObject(outer["model_config"], "model_config")
-  if (!containerClasses.includes(String(root["class_name"]))) {
+  if (!isContainer(root)) {
     throw refused(`the topology is a ${JSON.stringify(root["class_name"])}, not one of ${containerClasses.join(", ")}`)
   }
   checkValue(root, "")
@@ -42,7 +42,7 @@ function checkObject(object: JsonObject): void {
   const className = object["class_name"]
   if (className !== undefined) requireClass(className)
   if (object["stateful"] === true) throw refused("a stateful layer would carry one caller's data into the next answer")
-  if (containerClasses.includes(String(className))) checkContainer(object)
+  if (isContainer(object)) checkContainer(object)
 }
 
 function requireClass(name: JsonValue): void {
@@ -99,7 +99,11 @@ function layerName(layer: JsonObject, known: ReadonlyMap<string, number>): strin
 }
 
 function startsWithNode(layer: JsonObject): boolean {
-  return layer["class_name"] === "InputLayer" || containerClasses.includes(String(layer["class_name"]))
+  return layer["class_name"] === "InputLayer" || isContainer(layer)
+}
+
+function isContainer(object: JsonObject): boolean {
+  return containerClasses.some((name) => name === object["class_name"])
 }
 
 function callsOf(layer: JsonObject, name: string): PendingCall[] {

@@ -20,7 +20,7 @@ export interface Weight {
   readonly shape: readonly number[]
   readonly dtype: DType
   /** A view of the verified bytes where alignment allows, else a copy; dequantised on each call. */
-  values(): TensorValues
+  readonly values: () => TensorValues
 }
 
 interface Quantization {

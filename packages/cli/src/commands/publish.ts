@@ -1,0 +1,98 @@
+/** `weighlock publish`: sign, upload what is missing, post the envelope, keep the verified receipt. */
+import { mkdir } from "node:fs/promises"
+import { join } from "node:path"
+import type { Draft, Manifest } from "@weighlock/manifest"
+import type { Command } from "commander"
+import { type Context, openContext } from "../context.ts"
+import { nameOf, summary } from "../describe.ts"
+import { CliError } from "../errors.ts"
+import type { Io } from "../io.ts"
+import type { SignFlags } from "../signing.ts"
+import { signing } from "./signing-options.ts"
+
+export function publishCommand(program: Command, io: Io): void {
+  signing(program.command("publish <path>"))
+    .description("sign a model folder and publish it as a version")
+    .option("--dry-run", "hash and sign, but send nothing")
+    .action(async (path: string, flags: SignFlags & { dryRun?: boolean }) =>
+      publish(await openContext(io, flags), path, flags),
+    )
+}
+
+async function publish(context: Context, path: string, flags: SignFlags & { dryRun?: boolean }): Promise<void> {
+  const { signPath } = await import("../signing.ts")
+  const { publishModel } = await import("@weighlock/client")
+  const folder = context.path(path)
+  const signed = await signPath(context, path, flags)
+  if (flags.dryRun === true) {
+    context.out.result({
+      json: { ...summary(signed.manifest), dryRun: true },
+      text: `would publish ${nameOf(signed.manifest)}`,
+      digest: `sha256:${signed.manifest.digest}`,
+    })
+    return
+  }
+  const options = await context.settings.client(flags, context.progress.update)
+  const send = (envelope: typeof signed.envelope): ReturnType<typeof publishModel> =>
+    publishModel(folder, envelope, options)
+  // Signing twice gives two manifests (another createdAt), so a repeated publish is known by what it says.
+  const published = await send((await publishedBefore(signed.manifest, options)) ?? signed.envelope).catch(
+    async (error: unknown) => {
+      const before =
+        (error as { code?: unknown }).code === "VERSION_EXISTS" ? await publishedBefore(signed.manifest, options) : null
+      if (before === null) throw error
+      return await send(before)
+    },
+  )
+  context.progress.end()
+  const receipt = await keepReceipt(context, published)
+  const { manifest, created } = published
+  context.out.result({
+    json: { ...summary(manifest), created, verified: true, logged: false, receipt },
+    text: `${created ? "published" : "already published"} ${nameOf(manifest)}`,
+    digest: `sha256:${manifest.digest}`,
+  })
+  context.out.hint(`the receipt is ${receipt}`)
+}
+
+/** The envelope of this very draft, if the registry has it under this version already (whenever it was made). */
+async function publishedBefore(
+  draft: Draft,
+  options: import("@weighlock/client").ClientOptions,
+): Promise<import("@weighlock/manifest").Envelope | null> {
+  const { showModel } = await import("@weighlock/client")
+  try {
+    const { manifest, bundle } = await showModel(`${draft.model}@${draft.version}`, options)
+    return sameBut(draft, manifest) ? bundle.envelope : null
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "NOT_FOUND") return null
+    throw error
+  }
+}
+
+function sameBut(draft: Draft, manifest: Manifest): boolean {
+  const text = ({ registry, model, version, format, entrypoint, metadata, exclude, resources }: Draft): string =>
+    JSON.stringify([
+      registry,
+      model,
+      version,
+      format,
+      entrypoint,
+      Object.entries(metadata).toSorted(),
+      exclude,
+      resources,
+    ])
+  return text(draft) === text(manifest)
+}
+
+async function keepReceipt(context: Context, published: import("@weighlock/client").Published): Promise<string> {
+  const { receiptBytes } = await import("@weighlock/client")
+  const { replaceFile } = await import("../files.ts")
+  const folder = join(context.settings.home, "receipts")
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw new CliError("STATE_UNUSABLE", `cannot make ${folder}`, { cause })
+  })
+  const path = join(folder, `${published.manifest.digest}.json`)
+  await replaceFile(path, receiptBytes(published))
+  return path
+}
