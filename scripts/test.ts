@@ -18,5 +18,8 @@ if (chosen.length === 0) {
   process.stderr.write(`no test file matches ${wanted.join(", ")}\n`)
   process.exit(2)
 }
-const { status } = spawnSync(process.execPath, ["--test", ...chosen.toSorted()], { cwd: root, stdio: "inherit" })
+const { status } = spawnSync(process.execPath, ["--test", "--test-timeout=180000", ...chosen.toSorted()], {
+  cwd: root,
+  stdio: "inherit",
+})
 process.exit(status ?? 1)

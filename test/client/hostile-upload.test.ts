@@ -21,11 +21,12 @@ const open = async (t: TestContext): Promise<Omit<Shop, "files">> => {
 }
 /** For tests in which nothing is ever uploaded. */
 const untouched = await open({ after } as unknown as TestContext)
+const signed = await signFolder(untouched.source, [untouched.world.signer])
 
 async function prepare(t: TestContext, rule: Rule, own?: Omit<Shop, "files">): Promise<Publishing> {
   const shop = own ?? (await open(t))
   const proxy = await startHostile(t, shop.peer.url, rule)
-  const envelope = await signFolder(shop.source, [shop.world.signer])
+  const envelope = own === undefined ? await signFolder(shop.source, [shop.world.signer]) : signed
   return { shop, proxy, envelope, options: { ...shop.options, registry: proxy.url, token: "s3cret" } }
 }
 
@@ -87,7 +88,7 @@ const cases: readonly (readonly [string, string, Rule])[] = [
   ],
 ]
 
-suite("grants", { concurrency: 4 }, () => {
+suite("grants", { concurrency: 12 }, () => {
   for (const [why, code, rule] of cases) {
     test(`publish refused: a grant or answer with ${why}`, async (t) => {
       const { shop, proxy, envelope, options } = await prepare(t, rule, untouched)
@@ -190,7 +191,7 @@ const receipts: readonly (readonly [string, string, (exchange: Exchange) => Retu
     ({ answer }) => made(201, { ...JSON.parse(answer.body.toString()), proof: "x" }),
   ],
 ]
-suite("receipts", { concurrency: 4 }, () => {
+suite("receipts", { concurrency: 12 }, () => {
   for (const [why, code, answer] of receipts) {
     test(`publish is no success: the receipt is ${why}`, async (t) => {
       const { shop, envelope, options } = await prepare(t, (exchange) =>

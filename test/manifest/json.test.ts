@@ -86,7 +86,9 @@ test("JSON: __proto__, constructor and toString are keys like any other and reac
   assert.equal(({} as Record<string, unknown>)["polluted"], undefined)
   assert.equal(text(value), '{"__proto__":{"polluted":1},"constructor":2,"toString":3}')
 })
-test("JSON: 64 levels are read", () => parseJson(utf8(`${"[".repeat(64)}${"]".repeat(64)}`)))
+test("JSON: 64 levels are read", () => {
+  assert.ok(parseJson(utf8(`${"[".repeat(64)}${"]".repeat(64)}`)))
+})
 test("JSON: white space is skipped, but is not canonical", () => {
   assert.deepEqual(parseJson(utf8(" [ 1 ,\n2\t]\r\n")), [1, 2])
   assert.throws(() => parseCanonical(utf8("[1, 2]")), code)

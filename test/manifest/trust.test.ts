@@ -129,7 +129,9 @@ test("trust root refused: more than 1 MiB", () => {
 })
 
 for (const pattern of ["*/*", "acme/*", "acme/fraud*", "a*/b", "a.*/x-*", "acme/mnist"]) {
-  test(`pattern: ${pattern}`, () => parseTrustRoot(broken((r) => (r.namespaces[0].pattern = pattern))))
+  test(`pattern: ${pattern}`, () => {
+    assert.equal(parseTrustRoot(broken((r) => (r.namespaces[0].pattern = pattern))).namespaces[0]?.pattern, pattern)
+  })
 }
 const badPatterns = [
   "",

@@ -1,8 +1,10 @@
 /** `device` fails closed: what was asked for, or a refusal that says why. */
+/* oxlint-disable typescript/no-explicit-any, typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return -- the library's types live in the runtime's dependencies, and hostile JSON has none */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { engineNames, loadModel, loadVerified } from "@weighlock/runtime"
-import { dense, filesOf, save } from "./support.ts"
+import type { VerifiedFile, VerifiedFiles } from "@weighlock/client"
+import { dense, filesOf, save, tf, weightFile } from "./support.ts"
 
 for (const device of ["gpu", "tfjs-node-gpu"]) {
   test(`${device} without a GPU is refused`, async () => {
@@ -29,6 +31,26 @@ test("auto takes the fastest that is here and says what it passed over", async (
 
 test("the engines, fastest first", () => {
   assert.deepEqual(engineNames, ["tfjs-node-gpu", "wasm", "js"])
+})
+
+test("a model that WebAssembly has no room for goes to the next engine, not to wrong answers", async () => {
+  const words = 300_000_000 // 1.2 GB of weights, of which no page is touched
+  const { json } = await save(
+    tf.sequential({ layers: [tf.layers.embedding({ inputDim: 1, outputDim: 1, inputShape: [1], name: "out" })] }),
+  )
+  json.modelTopology.config.layers[0].config.input_dim = words
+  json.weightsManifest[0].weights[0].shape = [words, 1]
+  const large = (): VerifiedFiles => {
+    const bytes = new Uint8Array(words * 4)
+    const files = new Map(filesOf({ json, weights: new Uint8Array(0) }).files)
+    files.set(weightFile, { name: weightFile, size: bytes.length, digest: "", bytes } as unknown as VerifiedFile)
+    return { ...filesOf({ json, weights: new Uint8Array(0) }), files }
+  }
+  await assert.rejects(loadVerified(large(), { device: "wasm" }), { code: "DEVICE_UNAVAILABLE" })
+  const model = await loadVerified(large())
+  assert.equal(model.engine.name, "js")
+  assert.deepEqual(await model.predict([words - 1]), { out: [[0]] })
+  await model.dispose()
 })
 
 test("loading ends when told to, and when it takes too long", async () => {

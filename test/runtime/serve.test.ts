@@ -278,6 +278,19 @@ test("503 with Retry-After when too many wait, and answers for the others", asyn
   for (const { headers } of counts.get(503) ?? []) assert.equal(headers.get("retry-after"), "1")
 })
 
+test("422: an answer that JSON can't say", async () => {
+  for (const weight of [3e38, NaN]) {
+    const { json } = await save(dense(1, 1))
+    const weights = new Uint8Array(Float32Array.of(weight, 0).buffer)
+    const model = await loadVerified(filesOf({ json, weights }))
+    const own = await serveModels([{ name: "m", model }], { port: 0 })
+    const response = await fetch(`${own.url}/v1/models/m:predict`, { method: "POST", body: '{"instances":[[10]]}' })
+    assert.deepEqual([response.status, Object.keys((await response.json()) as object)], [422, ["error"]])
+    await own.close()
+    await model.dispose()
+  }
+})
+
 test("names that can't be served", async () => {
   const [first] = models
   assert.ok(first)

@@ -31,8 +31,8 @@ export type AdmissionReply = { readonly id: number } & (
 )
 
 interface Waiting {
-  resolve(admitted: Admitted): void
-  reject(error: Error): void
+  readonly resolve: (admitted: Admitted) => void
+  readonly reject: (error: Error) => void
 }
 
 export interface AdmissionOptions {

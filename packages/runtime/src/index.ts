@@ -1,4 +1,5 @@
 export type { EngineReport } from "./engines/engine.ts"
+export { findPackage as findTfjsNodeGpu } from "./engines/tfjs-node-gpu.ts"
 export { engineNames } from "./engines/choose.ts"
 export { type RuntimeErrorCode, RuntimeError, runtimeErrorCodes } from "./errors.ts"
 export { supportedFormats } from "./formats/format.ts"

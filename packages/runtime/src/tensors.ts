@@ -30,8 +30,8 @@ export type TensorValue = number | boolean | ArrayLike<number> | readonly Tensor
 /** What a model answers for one tensor of one instance. */
 export type OutputValue = number | boolean | OutputValue[]
 
-/** Elements a tensor may have (512 MiB of float32): larger ones are refused before they are allocated. */
-export const maxElements: number = 2 ** 27
+/** Elements a tensor may have (256 MiB of float32): larger ones are refused before they are allocated. */
+export const maxElements: number = 2 ** 26
 
 export function valuesOf(dtype: DType, length: number): TensorValues {
   if (dtype === "float32") return new Float32Array(length)

@@ -7,7 +7,7 @@ import { type ErrorReport, messageOf, reportError, RuntimeError } from "../error
 import { openFormat } from "../formats/format.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
 import { enginesFor } from "./choose.ts"
-import type { Engine, EngineReport } from "./engine.ts"
+import { type Engine, EngineLost, type EngineReport, EngineUnfit } from "./engine.ts"
 import { type LoadedModel, openLayersModel } from "./layers-model.ts"
 import type { Call, LoadReply, LoadRequest, PredictReply, Reply } from "./messages.ts"
 
@@ -35,14 +35,19 @@ async function answer({ id, request }: Call): Promise<void> {
     )
   } catch (error) {
     send({ id, error: request.kind === "load" ? reportError(error, "MODEL_REFUSED") : predictFailure(error) })
-    if (error instanceof WebAssembly.RuntimeError) throw error // the engine's memory is in an unknown state: end here
+    if (isLost(error)) throw error // ends the thread
   }
 }
 
 // The model answered a rehearsal, so it is this input (say, a word outside the vocabulary), unless memory ran out.
 function predictFailure(error: unknown): ErrorReport {
-  const outOfMemory = error instanceof RangeError || error instanceof WebAssembly.RuntimeError
+  const outOfMemory = error instanceof RangeError || error instanceof EngineUnfit || isLost(error)
   return reportError(error, outOfMemory ? "UNAVAILABLE" : "INPUT_INVALID")
+}
+
+// After an abort inside WebAssembly its memory is as unknown as after a full one.
+function isLost(error: unknown): boolean {
+  return error instanceof EngineLost || error instanceof WebAssembly.RuntimeError
 }
 
 function send(reply: Reply, transfer: ArrayBuffer[] = []): void {
@@ -73,14 +78,15 @@ async function tryEngine(
   try {
     return { model: await openLayersModel(opened, artifacts), detail: opened.detail }
   } catch (error) {
-    if (isMissingKernel(error)) return { why: messageOf(error) }
+    if (isUnfit(error)) return { why: messageOf(error) }
     throw error
   }
 }
 
-// The library's words for a model that is fine and an engine that can't run it.
-function isMissingKernel(error: unknown): boolean {
-  return /^Kernel '.*' not registered for backend/.test(messageOf(error))
+// Also what tfjs and libtensorflow say of a model that is fine on an engine that lacks an operation.
+function isUnfit(error: unknown): boolean {
+  if (error instanceof EngineUnfit || error instanceof EngineLost) return true
+  return /^Kernel '.*' not registered for backend|Op type not registered/.test(messageOf(error))
 }
 
 function predict(inputs: Parameters<LoadedModel["predict"]>[0]): Promise<PredictReply> {

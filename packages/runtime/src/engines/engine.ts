@@ -17,9 +17,29 @@ export interface Engine {
 
 export type OpenedEngine =
   | { readonly available: false; readonly why: string }
-  | { readonly available: true; readonly tf: TensorFlow; readonly backend: string; readonly detail: string }
+  | ({ readonly available: true } & ReadyEngine)
 
-export type ReadyEngine = Extract<OpenedEngine, { available: true }>
+export interface ReadyEngine {
+  readonly tf: TensorFlow
+  /** tfjs's name for it; nothing may compute on another. */
+  readonly backend: string
+  /** Versions and the like, for people. */
+  readonly detail: string
+  /** Bytes of weights it has room for. */
+  readonly maxWeightBytes: number
+  /** Throws EngineLost when the last answer can't be trusted. */
+  readonly check: () => void
+}
+
+/** The model is fine, this engine can't run it: another may. */
+export class EngineUnfit extends Error {
+  override readonly name = "EngineUnfit"
+}
+
+/** The engine's memory is in an unknown state: its thread has to end. */
+export class EngineLost extends Error {
+  override readonly name = "EngineLost"
+}
 
 /** Which engine a model runs on, and why not a faster one. */
 export interface EngineReport {

@@ -9,7 +9,7 @@ import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core"
 import { refused } from "../errors.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
 import { describe, elementsIn, maxElements, type TensorData, type TensorSpec, valuesOf } from "../tensors.ts"
-import type { ReadyEngine, TensorFlow } from "./engine.ts"
+import { EngineUnfit, type ReadyEngine, type TensorFlow } from "./engine.ts"
 import { withWeightBudget } from "./weight-budget.ts"
 
 export interface LoadedModel {
@@ -18,9 +18,22 @@ export interface LoadedModel {
   predict(inputs: readonly TensorData[]): Promise<TensorData[]>
 }
 
-/** Throws MODEL_REFUSED; also for what the library says about a topology it can't build. */
+/**
+ * Throws MODEL_REFUSED, EngineUnfit, or the library's own words about a topology it can't build. On an error nothing of the
+ * model is left on the engine.
+ */
 export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArtifacts): Promise<LoadedModel> {
-  const { tf, backend } = engine
+  requireRoom(engine, artifacts)
+  try {
+    return await open(engine, artifacts)
+  } catch (error) {
+    engine.tf.disposeVariables()
+    throw error
+  }
+}
+
+async function open(engine: ReadyEngine, artifacts: LayersArtifacts): Promise<LoadedModel> {
+  const { tf, backend, check } = engine
   const model = await build(tf, artifacts)
   await tf.setBackend(backend)
   fill(tf, model, artifacts)
@@ -30,11 +43,20 @@ export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArti
   const loaded: LoadedModel = {
     inputs,
     outputs,
-    predict: (batch) => predict(tf, model, batch, batchSize),
+    async predict(batch) {
+      const answers = await predict(tf, model, batch, batchSize)
+      check()
+      return answers
+    },
   }
   await rehearse(loaded)
   if (tf.getBackend() !== backend) throw new Error(`the engine moved from ${backend} to ${tf.getBackend()}`)
   return loaded
+}
+
+function requireRoom({ maxWeightBytes }: ReadyEngine, { weights }: LayersArtifacts): void {
+  const bytes = weights.reduce((total, { shape, dtype }) => total + elementsIn(shape) * (dtype === "bool" ? 1 : 4), 0)
+  if (bytes > maxWeightBytes) throw new EngineUnfit(`${bytes} bytes of weights; it has room for ${maxWeightBytes}`)
 }
 
 // Variables begin as zeros of the JavaScript backend: pages that are never touched cost nothing, and the device sees each

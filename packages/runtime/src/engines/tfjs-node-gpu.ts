@@ -39,6 +39,8 @@ async function wake(file: string): Promise<OpenedEngine> {
     tf,
     backend: "tensorflow",
     detail: `tfjs ${tf.version_core}, libtensorflow on CUDA, ${file}`,
+    maxWeightBytes: Infinity,
+    check: () => undefined,
   }
 }
 
