@@ -101,7 +101,7 @@ const bad = {
   ".gıt with dotless i": ".g\u0131t",
   "segment of 256 bytes": "a".repeat(256),
   "segment of 256 bytes in fewer characters": "é".repeat(128),
-  "513 bytes": `${"a".repeat(255)}/${"b".repeat(255)}/c${"/d"}`.slice(0, 513).padEnd(513, "d"),
+  "513 bytes": `${"a".repeat(255)}/${"b".repeat(255)}/c/d`.slice(0, 513).padEnd(513, "d"),
 }
 for (const [why, path] of Object.entries(bad))
   test(`path refused: ${why}`, () => assert.throws(() => parsePath(path), code))
@@ -140,7 +140,13 @@ for (const [why, ...paths] of clashes)
   test(`paths refused: ${why}`, () => assert.throws(() => requireDistinctPaths(paths), code))
 
 const soup = fc.string({
-  unit: fc.constantFrom(..."abAB./\\: \u0130\u0131ſßΣς\u0301\u202e\u{10400}", "..", "con", ".git", "\ud800"),
+  unit: fc.constantFrom(
+    ...Array.from("abAB./\\: \u0130\u0131ſßΣς\u0301\u202e\u{10400}"),
+    "..",
+    "con",
+    ".git",
+    "\ud800",
+  ),
   maxLength: 12,
 })
 test("paths: whatever is accepted stays below its folder and is its own normal form", () => {

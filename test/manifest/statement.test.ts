@@ -212,17 +212,22 @@ const drafts: Record<string, Partial<Draft>> = {
 }
 for (const [why, changes] of Object.entries(drafts)) {
   test(`statement: ${why}`, () => {
-    const { entrypoint: _, ...without } = draft(changes)
-    parseStatement(makeStatement(changes.format === "other" ? without : draft(changes)))
+    parseStatement(makeStatement(changes.format === "other" ? plain(changes) : draft(changes)))
   })
+}
+
+/** Of the format that needs no entrypoint. */
+function plain(changes: Partial<Draft>): Draft {
+  const { entrypoint, ...rest } = draft({ ...changes, format: "other" })
+  assert.ok(entrypoint)
+  return rest
 }
 
 test("limits: 10,000 files are listed, 10,001 are TOO_LARGE", () => {
   const resources = Array.from({ length: 10_001 }, (_, i) => file(`f${String(i).padStart(5, "0")}`))
-  const { entrypoint: _, ...plain } = draft({ format: "other" })
-  const many = makeStatement({ ...plain, resources: resources.slice(0, 10_000) })
+  const many = makeStatement(plain({ resources: resources.slice(0, 10_000) }))
   assert.equal(parseStatement(many).resources.length, 10_000)
-  assert.throws(() => makeStatement({ ...plain, resources }), { code: "TOO_LARGE" })
+  assert.throws(() => makeStatement(plain({ resources })), { code: "TOO_LARGE" })
 })
 test("limits: 16 KiB of metadata, not one byte more", () => {
   const value = (length: number): Draft => draft({ metadata: { a: "x".repeat(length) } })
@@ -240,8 +245,7 @@ test("limits: a manifest of 13 MiB is read (many part digests)", () => {
     size,
     parts: { size: 8 * mib, digests },
   }))
-  const { entrypoint: _, ...plain } = draft({ format: "other", resources })
-  const bytes = makeStatement(plain)
+  const bytes = makeStatement(plain({ resources }))
   assert.ok(bytes.length > 13 * mib)
 })
 

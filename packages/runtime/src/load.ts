@@ -25,7 +25,7 @@ const defaultLoadTimeout = 5 * 60_000
 /** Throws what `fetchModel` throws, then as `loadVerified`. */
 export async function loadModel(reference: string, options: ClientOptions & LoadOptions): Promise<Model> {
   enginesFor(options.device ?? "auto") // a misspelled device should not cost a download
-  const { fetchModel } = await import("@weighlock/client")
+  const { fetchModel } = await import("@weighlock/client") // who brings verified files needs no network code
   return loadVerified(await fetchModel(reference, options), options)
 }
 

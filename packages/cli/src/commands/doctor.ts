@@ -80,6 +80,9 @@ async function registry({ settings, progress }: Context, flags: ConnectionFlags)
 }
 
 async function engines(): Promise<Omit<Finding, "name">> {
-  const { engineNames } = await import("@weighlock/runtime")
-  return { state: "ok", detail: `known: ${engineNames.join(", ")}; serve says which it chose` }
+  const { engineNames, findTfjsNodeGpu } = await import("@weighlock/runtime")
+  return {
+    state: "ok",
+    detail: `${engineNames.join(", ")}; @tensorflow/tfjs-node-gpu ${findTfjsNodeGpu() ?? "is not installed"}`,
+  }
 }
