@@ -77,6 +77,10 @@ async function change(cli: Cli, [verb = "", name = "", ...rest]: readonly string
     writeFileSync(path, await handwritten(cli, rest))
     return
   }
+  if (verb === "dying" || verb === "expired") {
+    await expiring(cli, name, verb === "dying" ? 7 : -1, verb)
+    return
+  }
   if (verb === "env") {
     cli.env[name] = rest.join(" ")
     return
@@ -89,6 +93,17 @@ async function change(cli: Cli, [verb = "", name = "", ...rest]: readonly string
   else if (verb === "link") symlinkSync(rest[0] ?? "", path)
   else if (verb === "mkdir") mkdirSync(path, { recursive: true })
   else throw new Error(`no such change: ${verb}`)
+}
+
+/** Writes `root` again with another expiry, signed with alice's key, and makes it the one to trust. */
+async function expiring(cli: Cli, root: string, days: number, name: string): Promise<void> {
+  const { payload } = JSON.parse(readFileSync(cli.path(root), "utf8")) as { payload: string }
+  const value = JSON.parse(Buffer.from(payload, "base64").toString("utf8")) as { expires: string }
+  value.expires = `${new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 19)}Z`
+  writeFileSync(cli.path(`${name}.json`), JSON.stringify(value))
+  await cli.json("init", name, "--origin", "localhost", "--from", `${name}.json`, "--key", "alice")
+  writeFileSync(cli.path("reg", `${name}.json`), readFileSync(cli.path(name, "trust.json")))
+  cli.env["WEIGHLOCK_TRUST"] = cli.path("reg", `${name}.json`)
 }
 
 /** A first trust root as someone would write it: all of `labels` must sign, for the root and for `acme/*`. */

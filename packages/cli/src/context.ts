@@ -1,5 +1,6 @@
 /** What every command's action starts from, and the options that are the same everywhere. */
 import { resolve } from "node:path"
+import type { ClientOptions } from "@weighlock/client"
 import { type Command, Option } from "commander"
 import type { Io } from "./io.ts"
 import { Output } from "./output.ts"
@@ -23,7 +24,7 @@ export interface Context {
 }
 
 export async function openContext(io: Io, flags: CommonFlags): Promise<Context> {
-  const progress = new ProgressView(io, flags.quiet === true ? "none" : (flags.progress ?? "auto"))
+  const progress = new ProgressView(io, flags.progress ?? (flags.quiet === true ? "none" : "auto"))
   return {
     io,
     out: new Output(io, flags),
@@ -31,6 +32,18 @@ export async function openContext(io: Io, flags: CommonFlags): Promise<Context> 
     settings: await Settings.load(io),
     path: (text) => resolve(io.cwd, text),
   }
+}
+
+/** What talking to the registry needs; warns of a trust root that will soon expire. `reference` may name a host. */
+export async function openClient(context: Context, flags: ConnectionFlags, reference?: string): Promise<ClientOptions> {
+  const { parseReference } = await import("@weighlock/manifest")
+  const { readTrust } = await import("@weighlock/client")
+  const { warnOfExpiry } = await import("./expiry.ts")
+  const host = reference === undefined ? undefined : parseReference(reference).host
+  const options = await context.settings.client(flags, context.progress.update, host)
+  const chain = await readTrust(options.trust)
+  if (chain !== null) warnOfExpiry(context.out, chain.current)
+  return options
 }
 
 /** Options of every command. */

@@ -15,6 +15,15 @@ export function usage(message: string, hint?: string): CliError {
   return new CliError("USAGE", message, hint === undefined ? {} : { hint })
 }
 
+/** A command that has printed its result, and whose exit code says more. */
+export class Finished extends Error {
+  readonly exitCode: number
+  constructor(exitCode: number) {
+    super("finished")
+    this.exitCode = exitCode
+  }
+}
+
 export type ErrorCode = ManifestErrorCode | ClientErrorCode | RegistryErrorCode | RuntimeErrorCode | CliErrorCode
 
 /** A code without an exit code does not compile. */

@@ -1,7 +1,14 @@
 /** Small files the CLI writes for the user: whole or not at all, and never over what is there. */
 import { randomBytes } from "node:crypto"
-import { link, open, readFile, rename, unlink } from "node:fs/promises"
+import { link, open, readFile, rename, stat, unlink } from "node:fs/promises"
 import { CliError } from "./errors.ts"
+
+/** Throws NOT_FOUND unless something is there. */
+export async function requirePath(path: string): Promise<void> {
+  await stat(path).catch((cause: unknown) => {
+    throw new CliError("NOT_FOUND", `there is no ${path}`, { cause })
+  })
+}
 
 /** Reads a file the user named. Throws NOT_FOUND. */
 export async function readInput(path: string): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 /** The user's own keys: `$WEIGHLOCK_HOME/keys/<label>.pem`, 0600. */
 import { mkdir, readdir } from "node:fs/promises"
 import { join } from "node:path"
-import { parseLabel, type PublicKey, type Signer } from "@weighlock/manifest"
+import { ManifestError, parseLabel, type PublicKey, type Signer } from "@weighlock/manifest"
 import {
   formatPrivateKey,
   generateEd25519,
@@ -74,7 +74,18 @@ export async function openKey(
   if (!(await keyLabels(settings)).includes(label))
     throw new CliError("NOT_FOUND", `there is no key ${label} in ${settings.home}`, { hint: "weighlock key list" })
   const pem = await readKeyFile(path)
-  return parsePrivateKey(pem, isEncryptedPem(pem) ? await passphraseFor(settings, label, options) : null)
+  const isEncrypted = isEncryptedPem(pem)
+  const passphrase = isEncrypted ? await passphraseFor(settings, label, options) : null
+  try {
+    return parsePrivateKey(pem, passphrase)
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error
+    const hint = error.hint ?? (isEncrypted ? "WEIGHLOCK_PASSPHRASE may hold that of another key" : undefined)
+    throw new ManifestError(error.code, `${path}: ${error.message}`, {
+      cause: error,
+      ...(hint === undefined ? {} : { hint }),
+    })
+  }
 }
 
 /** The public half; an encrypted key must be opened for it, because public keys are derived and never just stored. */

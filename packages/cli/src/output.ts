@@ -18,8 +18,10 @@ export interface Result {
   readonly json: Readonly<Record<string, unknown>>
   /** What a person reads, one or more lines. */
   readonly text: string
-  /** What `-q` prints instead: the digest only. */
+  /** What `-q` prints instead: the digest only … */
   readonly digest?: string
+  /** … or those of a list, one a line. */
+  readonly lines?: readonly string[]
 }
 
 export class Output {
@@ -30,9 +32,11 @@ export class Output {
     this.#options = options
   }
 
-  result({ json, text, digest }: Result): void {
+  /** Prints what was achieved; after an interrupt nothing was. */
+  result({ json, text, digest, lines = digest === undefined ? [] : [digest] }: Result): void {
+    this.#io.signal.throwIfAborted()
     if (this.#options.json === true) this.#io.stdout.write(`${JSON.stringify({ schemaVersion: 1, ...json })}\n`)
-    else if (this.#options.quiet === true) this.#io.stdout.write(digest === undefined ? "" : `${digest}\n`)
+    else if (this.#options.quiet === true) for (const line of lines) this.#io.stdout.write(`${line}\n`)
     else this.#io.stdout.write(`${text}\n`)
   }
 
@@ -61,8 +65,8 @@ export class Output {
         `${JSON.stringify({ schemaVersion: 1, error: { code, message, ...(hint === undefined ? {} : { hint }) } })}\n`,
       )
     } else {
-      this.#io.stderr.write(`${this.#paint("31", "error")} ${code}: ${message}\n`)
-      if (hint !== undefined) this.#io.stderr.write(`${this.dim("hint:")} ${hint}\n`)
+      this.#io.stderr.write(`${this.#paint("31", "error")} ${code}: ${printable(message)}\n`)
+      if (hint !== undefined) this.#io.stderr.write(`${this.dim("hint:")} ${printable(hint)}\n`)
     }
     if (code === "INTERNAL" && error instanceof Error && this.#io.env["WEIGHLOCK_DEBUG"] !== undefined)
       this.#io.stderr.write(`${error.stack}\n`)
@@ -92,4 +96,12 @@ function describe(error: unknown): { code: string; message: string; hint?: strin
     message: `this is a bug: ${message}`,
     hint: "run it again with WEIGHLOCK_DEBUG=1 and send us what it prints",
   }
+}
+
+/** Names come from anywhere: what could move the cursor or turn the text round is shown by its number. */
+function printable(text: string): string {
+  return text.replaceAll(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  )
 }

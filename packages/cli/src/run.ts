@@ -12,17 +12,21 @@ import { serveCommand } from "./commands/serve.ts"
 import { signCommands } from "./commands/sign.ts"
 import { trustCommand } from "./commands/trust.ts"
 import { verifyCommand } from "./commands/verify.ts"
-import { usage } from "./errors.ts"
+import { Finished, usage } from "./errors.ts"
 import type { Io } from "./io.ts"
 import { Output } from "./output.ts"
 
-export async function run(argv: readonly string[], io: Io, version: string): Promise<number> {
+export async function run(argv: readonly string[], world: Io, version: string): Promise<number> {
+  // An empty variable is no setting: that is how scripts and CI leave one out.
+  const io = { ...world, env: Object.fromEntries(Object.entries(world.env).filter(([, value]) => value !== "")) }
   const out = new Output(io, { json: argv.includes("--json") })
   try {
     await build(io, version).parseAsync(argv, { from: "user" })
     return 0
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0
+    if (error instanceof Finished) return error.exitCode
+    if (error instanceof CommanderError && error.code === "commander.help") return 2 // a group without a verb: it printed its help
     if (io.stderr.isTTY === true) io.stderr.write("\r\u001b[K")
     return out.failure(error instanceof CommanderError ? asUsage(error) : error)
   }
@@ -34,7 +38,7 @@ function build(io: Io, version: string): Command {
     .description("No model reaches the GPU unweighed: sign, publish, fetch, verify and serve models.")
     .version(version, "-V, --version")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => undefined })
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => writeHelp(io, text) })
     .showSuggestionAfterError()
   for (const add of [
     initCommand,
@@ -55,8 +59,12 @@ function build(io: Io, version: string): Command {
   return program
 }
 
+// Commander writes its errors too, which we print in our own form; what begins with its usage line is help.
+function writeHelp(io: Io, text: string): void {
+  if (text.startsWith("Usage:")) io.stderr.write(text)
+}
+
 // Commander's own words, in the form of every other error.
 function asUsage(error: CommanderError): Error {
-  if (error.code === "commander.help") return usage("there is no such command", "weighlock --help lists them")
   return usage(error.message.replace(/^error: /, ""), "weighlock --help, or weighlock COMMAND --help")
 }

@@ -9,12 +9,13 @@ export async function requireSameFiles(context: Context, path: string, manifest:
   const found = await hashFolder(path, {
     parts: false,
     exclude: manifest.exclude,
+    signal: context.io.signal,
     onStart: ({ bytes }) => (total = bytes),
     onBytes: (count) => context.progress.update({ phase: "verify", done: (done += count), total }),
   }).catch((cause: unknown) => {
     // A link, or a name that can't have been signed: the folder is not the one that was.
     const isOther = cause instanceof ManifestError && cause.code === "MANIFEST_INVALID"
-    throw isOther ? new ManifestError("DIGEST_MISMATCH", cause.message, { cause }) : cause
+    throw isOther ? differs(cause.message) : cause
   })
   context.progress.end()
   const byName = new Map(found.map((resource) => [resource.name, resource]))
@@ -29,5 +30,7 @@ export async function requireSameFiles(context: Context, path: string, manifest:
 }
 
 function differs(message: string): ManifestError {
-  return new ManifestError("DIGEST_MISMATCH", message)
+  return new ManifestError("DIGEST_MISMATCH", message, {
+    hint: "this folder is not what was signed: pull it again, or sign it as a new version",
+  })
 }

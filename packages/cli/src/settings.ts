@@ -78,8 +78,14 @@ export class Settings {
     )
   }
 
-  async client(flags: ConnectionFlags, onProgress: NonNullable<ClientOptions["onProgress"]>): Promise<ClientOptions> {
-    const registry = flags.registry ?? this.io.env["WEIGHLOCK_REGISTRY"] ?? this.#file.registry
+  /** A host written in a reference is more special than any setting but the flag. */
+  async client(
+    flags: ConnectionFlags,
+    onProgress: NonNullable<ClientOptions["onProgress"]>,
+    host?: string,
+  ): Promise<ClientOptions> {
+    const registry =
+      flags.registry ?? (host === undefined ? (this.io.env["WEIGHLOCK_REGISTRY"] ?? this.#file.registry) : undefined)
     const token = await secret(this.io, "WEIGHLOCK_TOKEN")
     const limit = this.io.env["WEIGHLOCK_CACHE_LIMIT"]
     const cacheLimit = limit === undefined ? this.#file.cacheLimit : parseSize(limit)

@@ -16,12 +16,14 @@ import {
   signEnvelope,
   type Signer,
   statementPayloadType,
+  type TrustRoot,
 } from "@weighlock/manifest"
 import { hashFolder, listFiles } from "@weighlock/manifest/node"
 import { type CommonFlags, type ConnectionFlags, type Context } from "./context.ts"
 import { detect } from "./detect.ts"
 import { usage } from "./errors.ts"
-import { readInput } from "./files.ts"
+import { requireUnexpired, warnOfExpiry } from "./expiry.ts"
+import { readInput, requirePath } from "./files.ts"
 import { chooseKeys, openKey } from "./keys.ts"
 import { requireSameFiles } from "./same-files.ts"
 
@@ -42,10 +44,18 @@ export interface Signed {
 
 /** Signs `path` anew under `--as`, or adds signatures to what others signed (`--envelope`). */
 export async function signPath(context: Context, path: string, flags: SignFlags): Promise<Signed> {
-  const registry = await registryOf(context, flags)
-  return flags.envelope === undefined
-    ? await signAnew(context, context.path(path), registry, flags)
-    : await signFurther(context, context.path(path), registry, { ...flags, envelope: flags.envelope })
+  const trust = await trustOf(context, flags)
+  const folder = context.path(path)
+  await requirePath(folder)
+  const signed =
+    flags.envelope === undefined
+      ? await signAnew(context, folder, trust.registry, flags)
+      : await signFurther(context, folder, trust.registry, { ...flags, envelope: flags.envelope })
+  for (const { keyid } of signed.envelope.signatures) {
+    if (!trust.keys.has(keyid))
+      context.out.warn(`the key ${keyid} is not in the trust root: no one will count its signature`)
+  }
+  return signed
 }
 
 async function signAnew(context: Context, path: string, registry: string, flags: SignFlags): Promise<Signed> {
@@ -75,11 +85,13 @@ async function signFurther(
   return { manifest, envelope: await signEnvelope(before, signers) }
 }
 
-/** The identity that goes into what is signed: only a trust root file can say it without asking the network. */
-async function registryOf(context: Context, flags: SignFlags): Promise<string> {
+/** Says the identity that goes into what is signed: only a trust root file can, without asking the network. */
+async function trustOf(context: Context, flags: SignFlags): Promise<TrustRoot> {
   const chain = await readTrust(context.settings.trust(flags))
   if (chain === null) throw usage("signing needs the trust root file, not only its pin", "give --trust FILE")
-  return chain.current.registry
+  requireUnexpired(chain)
+  warnOfExpiry(context.out, chain.current)
+  return chain.current
 }
 
 async function openSigners(context: Context, labels: readonly string[], flags: SignFlags): Promise<Signer[]> {
@@ -99,7 +111,7 @@ function requireName({ as }: SignFlags): { model: string; version: string } {
 /** Hashes the folder and says what would be signed; `registry` is the trust root's. */
 async function draftOf(context: Context, path: string, registry: string, flags: SignFlags): Promise<Draft> {
   const { model, version } = requireName(flags)
-  const exclude = [...new Set(flags.exclude)].toSorted(compareUtf8)
+  const exclude = [...new Set(flags.exclude.map(plainPath))].toSorted(compareUtf8)
   for (const name of exclude) {
     await lstat(join(path, name)).catch(() => {
       throw usage(`there is no ${name} to exclude in ${path}`)
@@ -111,6 +123,7 @@ async function draftOf(context: Context, path: string, registry: string, flags: 
   let [done, total] = [0, 0]
   const resources = await hashFolder(path, {
     exclude,
+    signal: context.io.signal,
     onStart: ({ bytes }) => (total = bytes),
     onBytes: (count) => context.progress.update({ phase: "hash", done: (done += count), total }),
   })
@@ -125,6 +138,11 @@ async function draftOf(context: Context, path: string, registry: string, flags: 
     exclude,
     resources,
   }
+}
+
+/** As shells complete it: `./sub/` means `sub`. */
+function plainPath(text: string): string {
+  return text.replace(/^(?:\.\/)+/, "").replace(/\/+$/, "")
 }
 
 function metadataOf(pairs: readonly string[]): Record<string, string> {

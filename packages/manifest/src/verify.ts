@@ -10,6 +10,7 @@ import type { Bundle } from "./bundle.ts"
 import { checkSignatures, type Envelope } from "./envelope.ts"
 import { ManifestError } from "./errors.ts"
 import { formatReference, type Reference } from "./reference.ts"
+import { formatTime } from "./time.ts"
 import { type Manifest, parseStatement, statementPayloadType } from "./statement.ts"
 import { namespaceOf, type TrustRoot } from "./trust.ts"
 import { countDistinct, publicKeys, type TrustChain } from "./trust-chain.ts"
@@ -70,7 +71,7 @@ function trustInForce({ current }: TrustChain, now: Date): TrustRoot {
   if (current.expires.getTime() > now.getTime()) return current
   throw new ManifestError(
     "TRUST_EXPIRED",
-    `the trust root of ${current.registry} expired at ${current.expires.toISOString()}`,
+    `the trust root of ${current.registry} expired at ${formatTime(current.expires)}`,
     {
       hint: "get the next version from whoever keeps its root keys",
     },
@@ -133,5 +134,7 @@ function untrusted(message: string): ManifestError {
 }
 
 function mismatch(message: string): ManifestError {
-  return new ManifestError("SUBJECT_MISMATCH", message)
+  return new ManifestError("SUBJECT_MISMATCH", message, {
+    hint: "it is signed, but it is not what was asked for: ask the publisher, and whoever runs the registry",
+  })
 }

@@ -13,6 +13,7 @@ export function cacheCommand(program: Command, io: Io): void {
     .action(async (flags: CommonFlags) => {
       const { settings, out } = await openContext(io, flags)
       const { Cache } = await import("@weighlock/client")
+      const { formatTime } = await import("@weighlock/manifest")
       const opened = await Cache.open(settings.cache)
       const entries = await opened.list()
       const total = entries.reduce((sum, { size }) => sum + size, 0)
@@ -20,11 +21,11 @@ export function cacheCommand(program: Command, io: Io): void {
         json: {
           folder: opened.folder,
           bytes: total,
-          entries: entries.map(({ digest, size, usedAt }) => ({ sha256: digest, size, usedAt: usedAt.toISOString() })),
+          entries: entries.map(({ digest, size, usedAt }) => ({ sha256: digest, size, usedAt: formatTime(usedAt) })),
         },
         text: [
           ...entries.map(
-            ({ digest, size, usedAt }) => `${digest}  ${formatBytes(size).padStart(9)}  ${usedAt.toISOString()}`,
+            ({ digest, size, usedAt }) => `${digest}  ${formatBytes(size).padStart(9)}  ${formatTime(usedAt)}`,
           ),
           `${entries.length} files, ${formatBytes(total)} in ${opened.folder}`,
         ].join("\n"),

@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import type { Command } from "commander"
 import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import { Finished } from "../errors.ts"
 import type { Io } from "../io.ts"
 
 interface Finding {
@@ -33,6 +34,7 @@ export function doctorCommand(program: Command, io: Io): void {
           )
           .join("\n"),
       })
+      if (findings.some(({ state }) => state === "problem")) throw new Finished(8)
     })
 }
 

@@ -1,7 +1,14 @@
 /** `weighlock pull`, `weighlock show`, `weighlock list` */
 import type { VerifiedManifest } from "@weighlock/manifest"
 import type { Command } from "commander"
-import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import {
+  type CommonFlags,
+  type ConnectionFlags,
+  connection,
+  type Context,
+  openClient,
+  openContext,
+} from "../context.ts"
 import { nameOf, summary } from "../describe.ts"
 import type { Io } from "../io.ts"
 import { formatBytes } from "../progress.ts"
@@ -16,7 +23,7 @@ export function fetchCommands(program: Command, io: Io): void {
       const context = await openContext(io, flags)
       const { pullModel } = await import("@weighlock/client")
       const folder = context.path(flags.output)
-      const manifest = await pullModel(reference, folder, await context.settings.client(flags, context.progress.update))
+      const manifest = await pullModel(reference, folder, await openClient(context, flags, reference))
       context.progress.end()
       context.out.result({
         json: { ...summary(manifest), output: folder, verified: true },
@@ -30,7 +37,7 @@ export function fetchCommands(program: Command, io: Io): void {
     .action(async (reference: string, flags: Flags) => {
       const context = await openContext(io, flags)
       const { showModel } = await import("@weighlock/client")
-      const { manifest } = await showModel(reference, await context.settings.client(flags, context.progress.update))
+      const { manifest } = await showModel(reference, await openClient(context, flags, reference))
       show(context, manifest)
     })
 
@@ -40,7 +47,7 @@ export function fetchCommands(program: Command, io: Io): void {
       const context = await openContext(io, flags)
       const { listModels, listVersions } = await import("@weighlock/client")
       const { parseModelName } = await import("@weighlock/manifest")
-      const options = await context.settings.client(flags, context.progress.update)
+      const options = await openClient(context, flags)
       if (model === undefined) {
         const models = await listModels(options)
         context.out.result({
@@ -49,6 +56,7 @@ export function fetchCommands(program: Command, io: Io): void {
             models
               .map((listed) => `${listed.model}  ${listed.versions} version${listed.versions === 1 ? "" : "s"}`)
               .join("\n") || "no models",
+          lines: models.map((listed) => listed.model),
         })
         return
       }
@@ -59,6 +67,7 @@ export function fetchCommands(program: Command, io: Io): void {
           versions
             .map(({ version, manifest, createdAt }) => `${version}  sha256:${manifest}  ${createdAt}`)
             .join("\n") || "no versions",
+        lines: versions.map(({ manifest }) => `sha256:${manifest}`),
       })
     })
 }

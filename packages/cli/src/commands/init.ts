@@ -49,7 +49,7 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
   await createFile(paths.trust, formatEnvelope(envelope))
   await createFile(
     paths.settings,
-    `# Weighlock settings; paths are relative to this file.\ntrust = "trust.json"\nkey = "${made.label}"\n# registry = "https://${registry}"\n`,
+    `# Weighlock settings; paths are relative to this file.\ntrust = "trust.json"\nkey = "${made.label}"\n# registry = "${registry.startsWith("localhost") ? "http" : "https"}://${registry}"\n`,
   )
 
   const { digest, root } = parseTrustRoot(made.payload)

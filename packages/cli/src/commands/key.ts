@@ -27,15 +27,22 @@ export function keyCommand(program: Command, io: Io): void {
     .action(async (flags: CommonFlags) => {
       const { settings, out } = await openContext(io, flags)
       const { keyLabels, openPublicKey } = await import("../keys.ts")
-      const { encodeBase64 } = await import("@weighlock/manifest")
-      const keys = []
+      const { CodedError, encodeBase64 } = await import("@weighlock/manifest")
+      const keys: { label: string; keyid?: string; type?: string; public?: string; problem?: string }[] = []
       for (const label of await keyLabels(settings)) {
-        const { keyid, type, bytes } = await openPublicKey(settings, label, flags)
-        keys.push({ label, keyid, type, public: encodeBase64(bytes) })
+        try {
+          const { keyid, type, bytes } = await openPublicKey(settings, label, flags)
+          keys.push({ label, keyid, type, public: encodeBase64(bytes) })
+        } catch (error) {
+          keys.push({ label, problem: error instanceof CodedError ? error.message : String(error) }) // one bad key hides no other
+        }
       }
       out.result({
         json: { keys },
-        text: keys.map(({ label, keyid, type }) => `${label}  ${type}  ${keyid}`).join("\n") || "no keys",
+        text:
+          keys.map(({ label, keyid, type, problem }) => `${label}  ${problem ?? `${type}  ${keyid}`}`).join("\n") ||
+          "no keys",
+        lines: keys.flatMap(({ keyid }) => keyid ?? []),
       })
     })
 

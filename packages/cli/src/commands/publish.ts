@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import type { Draft, Manifest } from "@weighlock/manifest"
 import type { Command } from "commander"
-import { type Context, openContext } from "../context.ts"
+import { type Context, openClient, openContext } from "../context.ts"
 import { nameOf, summary } from "../describe.ts"
 import { CliError } from "../errors.ts"
 import type { Io } from "../io.ts"
@@ -32,7 +32,7 @@ async function publish(context: Context, path: string, flags: SignFlags & { dryR
     })
     return
   }
-  const options = await context.settings.client(flags, context.progress.update)
+  const options = await openClient(context, flags)
   const send = (envelope: typeof signed.envelope): ReturnType<typeof publishModel> =>
     publishModel(folder, envelope, options)
   // Signing twice gives two manifests (another createdAt), so a repeated publish is known by what it says.

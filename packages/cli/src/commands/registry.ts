@@ -7,7 +7,7 @@ import { portOf, untilAborted } from "./serve.ts"
 
 interface RegistryFlags extends CommonFlags {
   readonly data: string
-  readonly trust: string
+  readonly trust?: string
   readonly logKey?: string
   readonly host: string
   readonly port: string
@@ -23,7 +23,7 @@ export function registryCommand(program: Command, io: Io): void {
   common(registry.command("serve"))
     .description("keep and serve signed manifests and blobs")
     .requiredOption("--data <dir>", "the folder that keeps everything")
-    .requiredOption("--trust <file>", "the trust root")
+    .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
     .option("--log-key <file>", "the log's private key (default: log-key.pem beside the trust root)")
     .option("--host <host>", "address to listen on; anything but loopback needs --tokens", "127.0.0.1")
     .option("--port <port>", "port to listen on; 0 takes a free one", "0")
@@ -37,13 +37,13 @@ export function registryCommand(program: Command, io: Io): void {
         .default("info"),
     )
     .action(async (flags: RegistryFlags) => {
-      const { out, path, io: world } = await openContext(io, flags)
+      const { out, path, settings, io: world } = await openContext(io, flags)
       const { startRegistry } = await import("@weighlock/registry")
       if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined))
         throw usage("--tls-cert and --tls-key go together")
       const running = await startRegistry({
         data: path(flags.data),
-        trust: path(flags.trust),
+        trust: settings.trust(flags),
         host: flags.host,
         port: portOf(flags.port),
         logLevel: flags.logLevel,

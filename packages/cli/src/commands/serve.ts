@@ -1,7 +1,14 @@
 /** `weighlock serve`: verified models behind TF Serving's REST interface. */
 import { parseFixedReference } from "@weighlock/manifest"
 import type { Command } from "commander"
-import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import {
+  type CommonFlags,
+  type ConnectionFlags,
+  connection,
+  type Context,
+  openClient,
+  openContext,
+} from "../context.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
 
@@ -23,11 +30,12 @@ export function serveCommand(program: Command, io: Io): void {
 async function serve(context: Context, references: readonly string[], flags: ServeFlags): Promise<void> {
   const wanted = namedReferences(references)
   const { loadModel, serveModels } = await import("@weighlock/runtime")
-  const options = await context.settings.client(flags, context.progress.update)
   const models: { name: string; model: Awaited<ReturnType<typeof loadModel>> }[] = []
   try {
-    for (const [name, reference] of wanted)
+    for (const [name, reference] of wanted) {
+      const options = await openClient(context, flags, reference)
       models.push({ name, model: await loadModel(reference, { ...options, device: flags.device }) })
+    }
     context.progress.end()
     const serving = await serveModels(models, { host: flags.host, port: portOf(flags.port) })
     announce(context, serving.url, models)

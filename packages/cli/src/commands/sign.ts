@@ -1,4 +1,5 @@
 /** `weighlock sign`, `weighlock export` */
+import { isAbsolute, relative } from "node:path"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, openContext } from "../context.ts"
 import { nameOf, summary } from "../describe.ts"
@@ -28,20 +29,29 @@ async function sign(context: Context, path: string, flags: SignFlags & { output?
   const { signPath } = await import("../signing.ts")
   const { chooseKeys } = await import("../keys.ts")
   const { formatEnvelope } = await import("@weighlock/manifest")
+  const { replaceFile } = await import("../files.ts")
+  const output = context.path(flags.output ?? "")
+  if (flags.output !== undefined) requireOutside(context.path(path), output)
   const key = await chooseKeys(context.settings, flags.key)
   const { manifest, envelope } = await signPath(context, path, { ...flags, key })
   const bytes = formatEnvelope(envelope)
+  const json = { ...summary(manifest), signatures: envelope.signatures.length }
+  const digest = `sha256:${manifest.digest}`
   if (flags.output === undefined) {
-    context.io.stdout.write(`${Buffer.from(bytes).toString("utf8")}\n`)
+    const text = Buffer.from(bytes).toString("utf8")
+    context.out.result({ json: { ...json, envelope: JSON.parse(text) as unknown }, text, digest })
     return
   }
-  const { replaceFile } = await import("../files.ts")
-  await replaceFile(context.path(flags.output), bytes)
-  context.out.result({
-    json: { ...summary(manifest), signatures: envelope.signatures.length, output: context.path(flags.output) },
-    text: `signed ${nameOf(manifest)}`,
-    digest: `sha256:${manifest.digest}`,
-  })
+  context.io.signal.throwIfAborted()
+  await replaceFile(output, bytes)
+  context.out.result({ json: { ...json, output }, text: `signed ${nameOf(manifest)}`, digest })
+}
+
+/** An envelope inside the folder would be part of the model that is signed next. */
+function requireOutside(folder: string, output: string): void {
+  const inside = relative(folder, output)
+  if (inside !== "" && !inside.startsWith("..") && !isAbsolute(inside))
+    throw usage(`${output} is inside the model folder`, "write the envelope beside it")
 }
 
 async function exportSignature(

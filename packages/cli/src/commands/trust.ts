@@ -1,12 +1,11 @@
 /** `weighlock trust show|sign` */
-import { readFile } from "node:fs/promises"
-import type { TrustRoot } from "@weighlock/manifest"
+import { formatTime, type TrustRoot } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { collect, common, type CommonFlags, type ConnectionFlags, connection, openContext } from "../context.ts"
-import { CliError, usage } from "../errors.ts"
+import { usage } from "../errors.ts"
+import { warnOfExpiry } from "../expiry.ts"
+import { readInput } from "../files.ts"
 import type { Io } from "../io.ts"
-
-const warnFrom = 30 * 86_400_000
 
 export function trustCommand(program: Command, io: Io): void {
   const trust = program.command("trust").description("who may do what")
@@ -15,21 +14,18 @@ export function trustCommand(program: Command, io: Io): void {
     .description("the pin, and who may do what")
     .action(async (flags: CommonFlags & ConnectionFlags) => {
       const { settings, out } = await openContext(io, flags)
-      const { readTrust } = await import("@weighlock/client")
-      const chain = await readTrust(settings.trust(flags))
-      if (chain === null) throw usage("trust show reads a file, not a pin", "give --trust FILE")
-      const { current, roots } = chain
-      const left = current.expires.getTime() - Date.now()
-      if (left < warnFrom)
-        out.warn(
-          left <= 0
-            ? `it expired at ${current.expires.toISOString()}`
-            : `it expires in ${Math.floor(left / 86_400_000)} days`,
-        )
+      const { parseEnvelope, rootSignatures } = await import("@weighlock/manifest")
+      const where = settings.trust(flags)
+      if (where.startsWith("sha256:")) throw usage("trust show reads a file, not a pin", "give --trust FILE")
+      // Shown before it is complete too: whoever signs next must see what he signs.
+      const { trust: root, signed } = rootSignatures(parseEnvelope(await readInput(where)))
+      const { threshold } = root.root
+      if (signed < threshold) out.warn(`not valid yet: ${signed} of the ${threshold} signatures of its root role`)
+      warnOfExpiry(out, root)
       out.result({
-        json: { pin: `sha256:${roots[0]?.digest}`, ...describe(current) },
-        text: table(current, roots[0]?.digest ?? ""),
-        digest: `sha256:${roots[0]?.digest}`,
+        json: { pin: `sha256:${root.digest}`, signed, threshold, ...describe(root) },
+        text: table(root),
+        digest: `sha256:${root.digest}`,
       })
     })
 
@@ -41,10 +37,7 @@ export function trustCommand(program: Command, io: Io): void {
       const { formatEnvelope, parseEnvelope, rootSignatures, signEnvelope } = await import("@weighlock/manifest")
       const { chooseKeys, openKey } = await import("../keys.ts")
       const { replaceFile } = await import("../files.ts")
-      const bytes = await readFile(path(file)).catch((cause: unknown) => {
-        throw new CliError("NOT_FOUND", `cannot read ${file}`, { cause })
-      })
-      const before = parseEnvelope(bytes)
+      const before = parseEnvelope(await readInput(path(file)))
       const { trust: root } = rootSignatures(before)
       const signers = []
       for (const label of await chooseKeys(settings, flags.key)) signers.push(await openKey(settings, label, flags))
@@ -66,7 +59,7 @@ function describe(root: TrustRoot): Record<string, unknown> {
   return {
     registry: root.registry,
     version: root.version,
-    expires: root.expires.toISOString(),
+    expires: formatTime(root.expires),
     root: root.root,
     keys: [...root.keys].map(([keyid, { key, label, compromised, retiredAt }]) => ({
       keyid,
@@ -80,12 +73,12 @@ function describe(root: TrustRoot): Record<string, unknown> {
   }
 }
 
-function table(root: TrustRoot, pin: string): string {
+function table(root: TrustRoot): string {
   const name = (keyid: string): string => root.keys.get(keyid)?.label ?? `${keyid.slice(0, 12)}…`
   const role = ({ threshold, keys }: TrustRoot["root"]): string => `${threshold} of ${keys.map(name).join(", ")}`
   return [
-    `registry   ${root.registry}  (version ${root.version}, expires ${root.expires.toISOString().slice(0, 10)})`,
-    `pin        sha256:${pin}`,
+    `registry   ${root.registry}  (version ${root.version}, expires ${formatTime(root.expires)})`,
+    `pin        sha256:${root.digest}`,
     `root       ${role(root.root)}`,
     ...root.namespaces.map(
       ({ pattern, publish, promote }) => `${pattern.padEnd(10)} publish ${role(publish)}; promote ${role(promote)}`,

@@ -4,7 +4,8 @@ import type { Command } from "commander"
 import { type CommonFlags, type ConnectionFlags, type Context, openContext, trusting } from "../context.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
-import { readInput } from "../files.ts"
+import { warnOfExpiry } from "../expiry.ts"
+import { readInput, requirePath } from "../files.ts"
 
 interface VerifyFlags extends CommonFlags, ConnectionFlags {
   readonly bundle: string
@@ -25,6 +26,7 @@ async function verifyPath(context: Context, path: string, flags: VerifyFlags): P
   const { requireSameFiles } = await import("../same-files.ts")
   const trustChain = await readTrust(context.settings.trust(flags))
   if (trustChain === null) throw usage("verify works offline, so a pin is not enough", "give --trust FILE")
+  warnOfExpiry(context.out, trustChain.current)
   const { envelope, bundle } = readSigned(await readInput(context.path(flags.bundle)))
   const now = new Date()
   let manifest = openPublished(envelope, trustChain, now)
@@ -39,6 +41,7 @@ async function verifyPath(context: Context, path: string, flags: VerifyFlags): P
       now,
     })
   }
+  await requirePath(context.path(path))
   await requireSameFiles(context, context.path(path), manifest)
   report(context, manifest)
 }

@@ -21,6 +21,7 @@ export interface FolderOptions {
   readonly exclude?: readonly string[]
   readonly onStart?: (totals: { readonly files: number; readonly bytes: number }) => void
   readonly onBytes?: (count: number) => void
+  readonly signal?: AbortSignal
   /** `false`: whole-file digests only, for comparing with what a manifest says. */
   readonly parts?: boolean
 }
@@ -53,6 +54,7 @@ async function hashAll(pool: HashPool, files: readonly FoundFile[], options: Fol
       const { size, digest, parts } = await pool.hashFile(file.path, {
         parts: options.parts ?? true,
         ...(options.onBytes === undefined ? {} : { onBytes: options.onBytes }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
       })
       resources[at] = {
         name: file.name,

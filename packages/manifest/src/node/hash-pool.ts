@@ -32,6 +32,8 @@ export interface FileDigests {
 
 export interface HashOptions {
   readonly parts?: boolean
+  /** Stops between two blocks; the signal's reason is thrown. */
+  readonly signal?: AbortSignal
   /** Told how many more bytes were read. */
   readonly onBytes?: (count: number) => void
 }
@@ -128,6 +130,7 @@ export class HashPool {
     let at = 0
     try {
       do {
+        options.signal?.throwIfAborted()
         const slot = await this.#acquire()
         const length = await this.#fill(file, slot, Math.min(slotSize, size - at), path)
         at += length
