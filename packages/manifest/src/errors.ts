@@ -47,3 +47,8 @@ export class ManifestError extends CodedError<ManifestErrorCode> {
 export function invalid(message: string, hint?: string): ManifestError {
   return new ManifestError("MANIFEST_INVALID", message, hint === undefined ? {} : { hint })
 }
+
+/** `what` begins the sentence; `cap` in the same unit. */
+export function tooLarge(what: string, cap: number): ManifestError {
+  return new ManifestError("TOO_LARGE", `${what}, more than the ${cap} allowed`)
+}

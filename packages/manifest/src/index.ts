@@ -50,6 +50,7 @@ export {
   type Reference,
   type Selector,
 } from "./reference.ts"
+export { parseParts, partLength, partSizeFor, type Resource } from "./resource.ts"
 export { exportSigstore, importSigstore, isSigstoreBundle } from "./sigstore.ts"
 export { verifyEd25519WithNoble, verifyEd25519WithNode } from "./signature.ts"
 export {
@@ -59,11 +60,7 @@ export {
   type ModelFormat,
   modelFormats,
   parseFormat,
-  parseParts,
   parseStatement,
-  partLength,
-  partSizeFor,
-  type Resource,
   statementPayloadType,
 } from "./statement.ts"
 export { formatTime, parseTime } from "./time.ts"
