@@ -197,7 +197,11 @@ test("trust refused: no such file, garbage, a folder", async (t) => {
   })
   await assert.rejects(fetchModel(reference, { ...shop.options, trust: shop.folder }), { code: "TRUST_UNREADABLE" })
   await assert.rejects(fetchModel(reference, { ...shop.options, trust: garbage }), { code: "MANIFEST_INVALID" })
+  for (const endless of ["/dev/zero", "/dev/urandom"])
+    await assert.rejects(fetchModel(reference, { ...shop.options, trust: endless }), { code: "TOO_LARGE" })
   await assert.rejects(fetchModel(reference, { ...shop.options, trust: `sha256:${"A".repeat(64)}` }), {
-    code: "TRUST_UNREADABLE",
+    code: "USAGE",
   })
+  for (const pin of ["sha256:zz", "sha256:", `sha256:${"0".repeat(63)}`])
+    await assert.rejects(fetchModel(reference, { ...shop.options, trust: pin }), { code: "USAGE", hint: /64/ })
 })

@@ -39,6 +39,8 @@ export interface CacheEntry {
 
 export class Cache {
   readonly folder: string
+  /** Made by this object: one less question per file. */
+  readonly #shards = new Set<string>()
   private constructor(folder: string) {
     this.folder = folder
   }
@@ -74,25 +76,28 @@ export class Cache {
   }
 
   /**
-   * Streams a cached file through the hash to `keep`. `false` when there is none, or when what lay there was not it: then
-   * it is in quarantine and everything kept so far is worthless.
+   * Streams a cached file through the hash to `keep`. `absent` when there is none; `wrong` when what lay there was not
+   * it: then it is in quarantine and everything kept so far is worthless.
    */
-  async read(resource: Resource, keep: (chunk: Uint8Array, offset: number) => Promise<void> | void): Promise<boolean> {
+  async read(
+    resource: Resource,
+    keep: (chunk: Uint8Array, offset: number) => Promise<void> | void,
+  ): Promise<"whole" | "absent" | "wrong"> {
     const path = this.pathOf(resource.digest)
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null)
-    if (file === null) return false
+    if (file === null) return "absent"
     try {
       const want = { name: resource.name, length: resource.size, digest: resource.digest }
       await receive(chunksOf(file, resource.size), want, keep)
       await utimes(path, new Date(), (await file.stat()).mtime).catch(() => undefined)
-      return true
+      return "whole"
     } catch (error) {
       if ((error as { code?: unknown }).code !== "DIGEST_MISMATCH" && (error as NodeJS.ErrnoException).code !== "EIO")
         throw error
       // Another process may have put the right bytes there since: only what was read goes.
       const found = await lstat(path).catch(() => null)
       if (found?.ino === (await file.stat()).ino) await this.#quarantine(resource.digest)
-      return false
+      return "wrong"
     } finally {
       await file.close()
     }
@@ -106,11 +111,12 @@ export class Cache {
   }
 
   /** A file to download into: the leftovers of a process that died, or a new one of the full size. */
-  async openPartial({ digest, size }: Resource): Promise<Partial> {
+  async openPartial({ digest, size, parts }: Resource): Promise<Partial> {
     const path = join(this.folder, "partial", `${digest}.${process.pid}.${randomBytes(4).toString("hex")}`)
     const adopted = await this.#adopt(digest, path)
     const file = await open(path, adopted ? constants.O_RDWR | constants.O_NOFOLLOW : "wx+", 0o600)
-    await file.truncate(size)
+    // Parts come in any order; a file in one piece only grows.
+    if (adopted || parts !== undefined) await file.truncate(size)
     return { path, file, adopted }
   }
 
@@ -135,10 +141,15 @@ export class Cache {
     await (parts === undefined ? unlink(partial.path) : rename(partial.path, left)).catch(() => undefined)
   }
 
-  /** Makes a finished partial file the entry; an entry that is there already is replaced by the same bytes. */
+  /**
+   * Makes a finished partial file the entry; an entry that is there already is replaced by the same bytes. Not synced: an
+   * entry that a power cut tore does not match, and is set aside.
+   */
   async commit(digest: string, partial: Partial): Promise<void> {
-    await partial.file.sync()
-    await mkdir(join(this.folder, "blobs", "sha256", digest.slice(0, 2)), { recursive: true, mode: 0o700 })
+    const shard = digest.slice(0, 2)
+    if (!this.#shards.has(shard))
+      await mkdir(join(this.folder, "blobs", "sha256", shard), { recursive: true, mode: 0o700 })
+    this.#shards.add(shard)
     await rename(partial.path, this.pathOf(digest))
   }
 

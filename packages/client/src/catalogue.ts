@@ -25,14 +25,14 @@ export async function showModel(reference: string, options: ClientOptions): Prom
 }
 
 export async function listModels(options: ClientOptions): Promise<ListedModel[]> {
-  return await pages(options, "api/v1/models", "models", (item) => ({
+  return await pages(options, "the list of models", "api/v1/models", "models", (item) => ({
     model: text(item, "model"),
     versions: Number(item["versions"]),
   }))
 }
 
 export async function listVersions(model: string, options: ClientOptions): Promise<ListedVersion[]> {
-  return await pages(options, `api/v1/models/${parseModelName(model)}`, "versions", (item) => ({
+  return await pages(options, model, `api/v1/models/${parseModelName(model)}`, "versions", (item) => ({
     version: text(item, "version"),
     manifest: text(item, "manifest"),
     createdAt: text(item, "createdAt"),
@@ -41,6 +41,7 @@ export async function listVersions(model: string, options: ClientOptions): Promi
 
 async function pages<T>(
   options: ClientOptions,
+  what: string,
   path: string,
   list: string,
   read: (item: Record<string, JsonValue>) => T,
@@ -52,9 +53,8 @@ async function pages<T>(
     do {
       if (count++ === mostPages) throw malformed()
       const query = after === "" ? "" : `?after=${after}`
-      const page = object(
-        parseJson((await transport.call(`${path}${query}`, { method: "GET", limit: 2 ** 24 })).body, "the listing"),
-      )
+      const { body } = await transport.call(`${path}${query}`, { what, method: "GET", limit: 2 ** 24 })
+      const page = object(parseJson(body, "the listing"))
       const members = page[list]
       if (!Array.isArray(members)) throw malformed()
       items.push(...members.map((member) => read(object(member))))

@@ -6,9 +6,10 @@ import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
 import { createHash } from "node:crypto"
 import type { Partial } from "./cache.ts"
 import { ClientError, diskError, unavailable } from "./errors.ts"
-import { type Expected, receive, writeAll } from "./receive.ts"
+import { type Expected, mismatch, receive, writeAll } from "./receive.ts"
 import type { Session } from "./session.ts"
-import { problem, type Streamed } from "./transport.ts"
+import { problem } from "./problem.ts"
+import type { Streamed } from "./transport.ts"
 
 const parallel = 8
 
@@ -20,7 +21,9 @@ interface Piece extends Expected {
 /** Puts every resource into the cache that is not there. Throws DIGEST_MISMATCH, UNAVAILABLE, NO_SPACE, STORE_REFUSED. */
 export async function downloadMissing(session: Session, resources: readonly Resource[]): Promise<void> {
   const missing: Resource[] = []
-  for (const resource of distinct(resources)) if (!(await session.cache.has(resource))) missing.push(resource)
+  await forEach(distinct(resources), parallel, async (resource) => {
+    if (!(await session.cache.has(resource))) missing.push(resource)
+  })
   const total = missing.reduce((sum, { size }) => sum + size, 0)
   await session.cache.requireSpace(missing)
   let done = 0
@@ -74,10 +77,11 @@ async function isThere({ file }: Partial, piece: Piece): Promise<boolean> {
 }
 
 async function fetchPiece(session: Session, { file }: Partial, piece: Piece): Promise<void> {
-  await session.transport.retrying(async () => {
+  await session.transport.retrying(async (alive) => {
     const { url, answer } = await openPiece(session, piece)
     try {
       await receive(unbroken(session, url, answer.body), piece, async (chunk, offset) => {
+        alive()
         await writeAll(file, chunk, piece.offset + offset)
       })
     } finally {
@@ -101,21 +105,49 @@ async function openPiece(session: Session, piece: Piece): Promise<{ url: URL; an
   return { url, answer: await expectBytes(url, await transport.open(url, range), piece) }
 }
 
-async function expectBytes(url: URL, answer: Streamed, { resource, offset, length, name }: Piece): Promise<Streamed> {
+async function expectBytes(url: URL, answer: Streamed, piece: Piece): Promise<Streamed> {
   const { statusCode, headers } = answer
-  const ranged = resource.parts !== undefined
-  if (statusCode !== (ranged ? 206 : 200)) {
-    const body = statusCode >= 400 ? await answer.body.bytes().catch(() => new Uint8Array(0)) : new Uint8Array(0)
+  const ranged = piece.resource.parts !== undefined
+  const expected = rangeOf(piece)
+  if (statusCode === (ranged ? 206 : 200) && (!ranged || headers["content-range"] === expected)) return answer
+  try {
+    requireSameSize(url, answer, piece)
+    if (statusCode >= 400) throw problem(statusCode, await beginning(answer), `${piece.name} from ${url.origin}`)
+    const sent = ranged && statusCode === 206 ? `${String(headers["content-range"])} for ${expected}` : statusCode
+    throw new ClientError("PROTOCOL", `${url.origin} answered ${sent} to a question for ${piece.name}`)
+  } finally {
     discard(answer)
-    if (statusCode >= 400) throw problem(statusCode, body.subarray(0, 65_536), `${name} from ${url.origin}`)
-    throw new ClientError("PROTOCOL", `${url.origin} answered ${statusCode} for ${name}`)
   }
-  const expected = `bytes ${offset}-${offset + length - 1}/${resource.size}`
-  if (ranged && headers["content-range"] !== expected) {
-    discard(answer)
-    throw new ClientError("PROTOCOL", `${url.origin} sent ${String(headers["content-range"])}, asked for ${expected}`)
+}
+
+/** A signed manifest lists these bytes: a store that has none, fewer or more of them has other bytes (contract: exit 13). */
+function requireSameSize(url: URL, { statusCode, headers }: Streamed, { resource, name }: Piece): void {
+  if (statusCode === 404) throw mismatch(`${name} is signed, but ${url.origin} does not have it`)
+  if (resource.parts === undefined) return
+  const total = /^bytes [0-9]{1,16}-[0-9]{1,16}\/([0-9]{1,16})$/.exec(String(headers["content-range"]))?.[1]
+  const otherSize = statusCode === 206 && total !== undefined && Number(total) !== resource.size
+  const isEmpty = statusCode === 200 && headers["content-length"] === "0"
+  if (statusCode === 416 || otherSize || isEmpty)
+    throw mismatch(`${resource.name}: ${url.origin} does not have the signed ${resource.size} bytes`)
+}
+
+function rangeOf({ resource, offset, length }: Piece): string {
+  return `bytes ${offset}-${offset + length - 1}/${resource.size}`
+}
+
+/** Of an error page. */
+async function beginning({ body }: Streamed): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      chunks.push(chunk)
+      if ((size += chunk.length) > 65_536) break
+    }
+  } catch {
+    // What came is what there is.
   }
-  return answer
+  return Buffer.concat(chunks).subarray(0, 65_536)
 }
 
 // Destroying an unread body makes it emit an error, which nobody else would catch.
@@ -157,7 +189,7 @@ export async function forEach<T>(items: Iterable<T>, width: number, task: (item:
 }
 
 /** At most `width` tasks at once, whoever asks. */
-class Slots {
+export class Slots {
   #free: number
   readonly #waiting: (() => void)[] = []
   constructor(width: number) {

@@ -1,5 +1,5 @@
 /** What can go wrong between a client, its registry, its stores and its own disk. */
-import { CodedError, type CodedErrorOptions, type ManifestErrorCode, manifestErrorCodes } from "@weighlock/manifest"
+import { CodedError, type CodedErrorOptions, type ManifestErrorCode } from "@weighlock/manifest"
 
 export const clientErrorCodes = [
   "BLOBS_MISSING",
@@ -24,22 +24,6 @@ export type ClientErrorCode = (typeof clientErrorCodes)[number] | ManifestErrorC
 
 export class ClientError extends CodedError<ClientErrorCode> {
   override readonly name = "ClientError"
-}
-
-const known: ReadonlySet<string> = new Set([...clientErrorCodes, ...manifestErrorCodes])
-const byStatus: Readonly<Record<number, ClientErrorCode>> = {
-  401: "UNAUTHENTICATED",
-  403: "FORBIDDEN",
-  404: "NOT_FOUND",
-  409: "CONFLICT",
-  413: "TOO_LARGE",
-  429: "UNAVAILABLE",
-}
-
-/** The code that a problem document claims, if it is one of ours; else what the status means. */
-export function codeOf(status: number, claimed: unknown): ClientErrorCode {
-  if (typeof claimed === "string" && known.has(claimed)) return claimed as ClientErrorCode
-  return byStatus[status] ?? (status >= 500 ? "UNAVAILABLE" : "PROTOCOL")
 }
 
 /** A failed file operation: NO_SPACE when the disk is full, else `code`. Errors that have a code of ours pass. */

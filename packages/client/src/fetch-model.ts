@@ -1,5 +1,6 @@
 /** From a reference to verified bytes, in memory for a loader or in a folder for whoever needs files. */
 import { randomBytes } from "node:crypto"
+import { constants } from "node:fs"
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
@@ -55,7 +56,10 @@ export async function pullModel(reference: string, folder: string, options: Clie
     const temporary = await makeSibling(target)
     try {
       const progress = verifying(session, manifest)
+      const folders = foldersOf(temporary, manifest.resources)
+      for (const path of folders) await mkdir(path, { recursive: true })
       await forEach(manifest.resources, 4, (resource) => readIntoFolder(session, resource, temporary, progress))
+      await syncAll([...manifest.resources.map(({ name }) => pathBelow(temporary, name)), ...folders])
       await rename(temporary, target)
     } catch (error) {
       await rm(temporary, { recursive: true, force: true })
@@ -105,19 +109,39 @@ async function readIntoFolder(
   folder: string,
   progress: (bytes: number) => void,
 ): Promise<void> {
-  const path = join(folder, ...resource.name.split("/"))
-  await mkdir(dirname(path), { recursive: true })
-  const file = await open(path, "wx")
+  const file = await open(pathBelow(folder, resource.name), "wx")
   try {
     await readVerified(session, resource, async (chunk, offset) => {
       await writeAll(file, chunk, offset)
       progress(chunk.length)
     })
-    await file.sync()
   } finally {
     await file.close()
   }
 }
+
+function pathBelow(folder: string, name: string): string {
+  return join(folder, ...name.split("/"))
+}
+
+function foldersOf(folder: string, resources: readonly Resource[]): string[] {
+  return [...new Set([folder, ...resources.map(({ name }) => dirname(pathBelow(folder, name)))])]
+}
+
+/** Together and last: the file system writes many files in one go, where one by one each would wait for the disk. */
+async function syncAll(paths: readonly string[]): Promise<void> {
+  await forEach(paths, 16, async (path) => {
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  })
+}
+
+/** Others may prune the cache between a download and its reading: that often it is fetched again. */
+const mostPruned = 4
 
 /** A cache entry that does not match is fetched once more; a second mismatch is what was signed contradicting itself. */
 async function readVerified(
@@ -125,10 +149,17 @@ async function readVerified(
   resource: Resource,
   keep: (chunk: Uint8Array, offset: number) => Promise<void> | void,
 ): Promise<void> {
-  if (await session.cache.read(resource, keep)) return
-  await downloadMissing(session, [resource])
-  if (await session.cache.read(resource, keep)) return
-  throw mismatch(`${resource.name}: the parts match what was signed, the whole does not`)
+  for (let [wrong, absent] = [0, 0]; ;) {
+    const found = await session.cache.read(resource, keep)
+    if (found === "whole") return
+    if (found === "wrong" && ++wrong > 1)
+      throw mismatch(`${resource.name}: the parts match what was signed, the whole does not`)
+    if (found === "absent" && ++absent > mostPruned)
+      throw new ClientError("CACHE_UNUSABLE", `${resource.name} disappears from the cache before it can be read`, {
+        hint: "something prunes the cache all the time: stop it, or set WEIGHLOCK_CACHE to a folder of its own",
+      })
+    await downloadMissing(session, [resource])
+  }
 }
 
 function verifying(session: Session, manifest: VerifiedManifest): (bytes: number) => void {

@@ -41,6 +41,7 @@ export async function publishModel(path: string, envelope: Envelope, options: Cl
     })
     await uploadMissing(session, await locate(path, manifest))
     const { status, body } = await session.transport.call(`api/v1/models/${manifest.model}/versions`, {
+      what: `publishing ${manifest.model}@${manifest.version}`,
       method: "POST",
       body: formatEnvelope(envelope),
       contentType: "application/json",

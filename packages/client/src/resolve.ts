@@ -17,8 +17,16 @@ export interface Resolved {
 
 /** Throws NOT_FOUND, UNAVAILABLE … and every code of `verify`. */
 export async function resolve(session: Session, reference: FixedReference): Promise<Resolved> {
-  const { body } = await session.transport.call(bundlePath(reference), { method: "GET", limit: limits.bundle })
+  const { body } = await session.transport.call(bundlePath(reference), {
+    what: nameOf(reference),
+    method: "GET",
+    limit: limits.bundle,
+  })
   return check(session, reference, parseBundle(body))
+}
+
+function nameOf({ model, selector }: FixedReference): string {
+  return `${model}@${selector.by === "version" ? selector.version : `sha256:${selector.digest}`}`
 }
 
 export function check({ trustChain }: Session, reference: FixedReference, bundle: Bundle): Resolved {

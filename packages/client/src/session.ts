@@ -1,5 +1,5 @@
 /** What every command and every load needs first: a trust root that was checked, and a way to ask its registry. */
-import { readFile } from "node:fs/promises"
+import { open } from "node:fs/promises"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import {
@@ -74,7 +74,8 @@ export async function withSession<T>(
 /** Reads a trust root file; `null` for a pin. Throws TRUST_UNREADABLE and whatever `openTrustChain` throws. */
 export async function readTrust(trust: string): Promise<TrustChain | null> {
   if (isPin(trust)) return null
-  const bytes = await readFile(trust).catch((cause: unknown) => {
+  const bytes = await readTrustFile(trust).catch((cause: unknown) => {
+    if (cause instanceof ClientError) throw cause
     throw new ClientError("TRUST_UNREADABLE", `cannot read the trust root ${trust}`, {
       cause,
       hint: "give the file that the registry's keeper gave you: --trust FILE or WEIGHLOCK_TRUST",
@@ -83,12 +84,39 @@ export async function readTrust(trust: string): Promise<TrustChain | null> {
   return openTrustChain([bytes], { by: "file" })
 }
 
+/** Throws USAGE for what was meant as a pin and is none. */
 function isPin(trust: string): boolean {
-  return trust.startsWith("sha256:") && isSha256Hex(trust.slice("sha256:".length))
+  if (!trust.startsWith("sha256:")) return false
+  if (isSha256Hex(trust.slice("sha256:".length))) return true
+  throw new ClientError("USAGE", `${JSON.stringify(trust.slice(0, 100))} is not a pin`, {
+    hint: "a pin is sha256: and 64 lower-case hex digits, as weighlock trust show prints it",
+  })
+}
+
+// An envelope holds its payload in base64.
+const trustFileLimit = 2 * limits.trustRoot
+
+async function readTrustFile(path: string): Promise<Uint8Array> {
+  const file = await open(path)
+  try {
+    const bytes = Buffer.alloc(trustFileLimit + 1)
+    let size = 0
+    for (let got = -1; got !== 0 && size < bytes.length; size += got)
+      got = (await file.read(bytes, size, bytes.length - size)).bytesRead
+    if (size > trustFileLimit)
+      throw new ClientError("TOO_LARGE", `${path} exceeds the ${trustFileLimit} bytes of a trust root`)
+    return bytes.subarray(0, size)
+  } finally {
+    await file.close()
+  }
 }
 
 async function fetchTrust(transport: Transport, digest: string): Promise<TrustChain> {
-  const { body } = await transport.call("api/v1/trust/1", { method: "GET", limit: 2 * limits.trustRoot })
+  const { body } = await transport.call("api/v1/trust/1", {
+    what: "the registry's trust root",
+    method: "GET",
+    limit: 2 * limits.trustRoot,
+  })
   return openTrustChain([formatEnvelope(parseBundle(body).envelope)], { by: "digest", digest })
 }
 

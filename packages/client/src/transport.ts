@@ -4,16 +4,16 @@
  */
 import type { LookupFunction } from "node:net"
 import { Readable } from "node:stream"
-import { setTimeout as pause } from "node:timers/promises"
-import { type JsonValue, parseJson } from "@weighlock/manifest"
 import { type Dispatcher, EnvHttpProxyAgent, request } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
-import { ClientError, codeOf, unavailable } from "./errors.ts"
+import { ClientError, unavailable } from "./errors.ts"
+import { problem } from "./problem.ts"
+import { retrying } from "./retry.ts"
+import { certificateHint, certificateProblem } from "./tls.ts"
 
 const connectTimeout = 10_000
 const idleTimeout = 30_000
 const callTimeout = 60_000
-const attempts = 4
 const problemLimit = 65_536
 
 export interface TransportOptions {
@@ -25,6 +25,8 @@ export interface TransportOptions {
 }
 
 export interface Exchange {
+  /** In the words of whoever reads the error, such as `acme/mnist@1.0.0`. */
+  readonly what: string
   readonly method: "GET" | "HEAD" | "POST" | "PUT"
   readonly body?: Uint8Array
   readonly contentType?: string
@@ -50,7 +52,7 @@ export class Transport {
   constructor(options: TransportOptions) {
     this.registry = parseRegistryUrl(options.registry)
     this.stores = new StorePolicy(this.registry, options.allowStoreHosts)
-    this.#token = options.token
+    this.#token = checkedToken(options.token)
     this.#signal = options.signal
   }
 
@@ -58,8 +60,8 @@ export class Transport {
   async call(path: string, exchange: Exchange): Promise<Answer> {
     return await this.retrying(async () => {
       const answer = await this.#send(new URL(path, this.registry), exchange)
-      const body = await readBody(answer.body, answer.statusCode < 300 ? exchange.limit : problemLimit, path)
-      if (answer.statusCode >= 300) throw problem(answer.statusCode, body, `${exchange.method} ${path}`)
+      const body = await readBody(answer.body, answer.statusCode < 300 ? exchange.limit : problemLimit, exchange.what)
+      if (answer.statusCode >= 300) throw problem(answer.statusCode, body, exchange.what)
       return { status: answer.statusCode, body }
     })
   }
@@ -70,28 +72,26 @@ export class Transport {
   }
 
   /** Sends `length` bytes to a granted address: PUT only, no redirect, never with the token. */
-  async put(url: URL, headers: Record<string, string>, body: AsyncIterable<Uint8Array>, length: number): Promise<void> {
+  async put(
+    url: URL,
+    what: string,
+    headers: Record<string, string>,
+    body: AsyncIterable<Uint8Array>,
+    length: number,
+  ): Promise<void> {
     const answer = await this.#request(url, {
       method: "PUT",
       headers: { ...headers, "content-length": String(length) },
       body: Readable.from(body, { objectMode: false }),
     })
-    const text = await readBody(answer.body, problemLimit, url.pathname)
+    const text = await readBody(answer.body, problemLimit, what)
     if (answer.statusCode < 200 || answer.statusCode > 204)
-      throw problem(answer.statusCode, text, `PUT ${url.origin}${url.pathname}`)
+      throw problem(answer.statusCode, text, `${what} to ${url.origin}`)
   }
 
-  /** Runs `task` again after UNAVAILABLE, at most three times, pausing 0.2 s, 0.8 s, 3.2 s and a random bit. */
-  async retrying<T>(task: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await task()
-      } catch (error) {
-        const mayHelp = error instanceof ClientError && error.code === "UNAVAILABLE"
-        if (!mayHelp || attempt === attempts) throw error
-        await pause(50 * 4 ** attempt * (0.75 + Math.random() / 2), undefined, { signal: this.#signal })
-      }
-    }
+  /** See `retrying`. */
+  async retrying<T>(task: (alive: () => void) => Promise<T>): Promise<T> {
+    return await retrying(task, { signal: this.#signal })
   }
 
   async close(): Promise<void> {
@@ -124,11 +124,13 @@ export class Transport {
     if (this.#signal?.aborted === true) return asError(this.#signal.reason)
     const inner = cause instanceof Error && cause.cause instanceof ClientError ? cause.cause : cause
     if (inner instanceof ClientError) return inner
-    const why = cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause)
-    return unavailable(`cannot talk to ${url.origin}: ${why}`, {
-      cause,
-      hint: "is the registry running, and reachable from here?",
-    })
+    const certificate = certificateProblem(cause)
+    const hint =
+      certificate === null ? "is the registry running, and reachable from here?" : certificateHint(certificate)
+    const why = certificate ?? reasonOf(cause)
+    if (why === "UND_ERR_INVALID_ARG")
+      return new ClientError("PROTOCOL", `no request to ${url.origin} can be made`, { cause })
+    return unavailable(`cannot talk to ${url.origin}: ${why}`, { cause, hint })
   }
 
   #authorization(url: URL): Record<string, string> {
@@ -167,28 +169,18 @@ async function readBody(body: AsyncIterable<Uint8Array>, limit: number, what: st
   return Buffer.concat(chunks)
 }
 
-/** An RFC 9457 problem, or anything else that is no success. */
-export function problem(status: number, body: Uint8Array, what: string): ClientError {
-  const document = readProblem(body)
-  const detail = typeof document["detail"] === "string" ? document["detail"] : `status ${status}`
-  const hint = typeof document["hint"] === "string" ? { hint: printable(document["hint"]) } : {}
-  return new ClientError(codeOf(status, document["code"]), `${what}: ${printable(detail)}`, hint)
-}
-
-function readProblem(body: Uint8Array): Record<string, JsonValue> {
-  try {
-    const value = parseJson(body, "the problem")
-    return value !== null && typeof value === "object" && !Array.isArray(value) ? value : {}
-  } catch {
-    return {}
-  }
-}
-
-// What a server says ends up on a terminal.
-function printable(text: string): string {
-  return text.slice(0, 2000).replaceAll(/[\p{Cc}\p{Cf}]/gu, " ")
-}
-
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new ClientError("USAGE", "stopped")
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause)
+}
+
+// RFC 6750 §2.1: what may follow "Bearer ". The token itself is in no message.
+function checkedToken(token: string | undefined): string | undefined {
+  if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token
+  throw new ClientError("USAGE", "the token is empty or has characters that no token has", {
+    hint: "look for a line break or a space at the end of WEIGHLOCK_TOKEN",
+  })
 }

@@ -15,10 +15,15 @@ import {
   type Resource,
 } from "@weighlock/manifest"
 import { ClientError, unavailable } from "./errors.ts"
-import { forEach } from "./download.ts"
+import { forEach, Slots } from "./download.ts"
 import type { Session } from "./session.ts"
 
-const parallel = 4
+const partsAtOnce = 8
+const completesAtOnce = 16
+const batchesAtOnce = 2
+const grantsPerCall = 256
+/** Answers that somebody else was faster, in a row: 20 s of them. */
+const mostRefusals = 30
 const grantedHeader = /^(?:authorization|content-type|content-md5|weighlock-grant|x-amz-[a-z0-9-]+)$/
 
 export interface LocalFile {
@@ -44,7 +49,9 @@ export async function uploadMissing(session: Session, files: readonly LocalFile[
   let done = 0
   const sent = (bytes: number): void => session.onProgress({ phase: "upload", done: (done += bytes), total })
   const byDigest = new Map(files.map((file) => [file.resource.digest, file]))
-  for (const batch of batches([...byDigest.values()])) await uploadBatch(session, batch, sent)
+  const slots = new Slots(partsAtOnce)
+  // While the registry thinks about one batch, the next one is sent.
+  await forEach(batches([...byDigest.values()]), batchesAtOnce, (batch) => uploadBatch({ session, slots, sent }, batch))
 }
 
 /** As many files as one request may name without growing large. */
@@ -52,51 +59,84 @@ function* batches(files: readonly LocalFile[]): Generator<LocalFile[]> {
   for (let at = 0; at < files.length; at += 200) yield files.slice(at, at + 200)
 }
 
-async function uploadBatch(
-  session: Session,
-  batch: readonly LocalFile[],
-  sent: (bytes: number) => void,
-): Promise<void> {
+interface Sending {
+  readonly session: Session
+  readonly slots: Slots
+  readonly sent: (bytes: number) => void
+}
+interface Needed {
+  readonly file: LocalFile
+  readonly grants: readonly Grant[]
+}
+
+async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promise<void> {
   let pending = batch
   // A part may have to be sent again (a restart, a lost answer), but a registry that never has enough is refused.
   let patience = 4 * batch.reduce((sum, { resource }) => sum + (resource.parts?.digests.length ?? 1), 0)
-  for (let idle = 0; pending.length > 0;) {
-    const states = await askFor(session, pending)
-    const needed = pending.flatMap((file) => {
+  for (let [idle, refusals] = [0, 0]; pending.length > 0;) {
+    const states = await askFor(sending.session, pending)
+    const needed = pending.flatMap((file): Needed[] => {
       const state = states.get(file.resource.digest)
       return state?.state === "needed" ? [{ file, grants: state.grants }] : []
     })
-    patience -= needed.reduce((sum, { grants }) => sum + grants.length, 0)
-    if (patience < 0) throw new ClientError("PROTOCOL", "the registry keeps asking for what it was sent")
-    await forEach(
-      needed.flatMap(({ file, grants }) => grants.map((grant) => ({ file, grant }))),
-      parallel,
-      async ({ file, grant }) => {
-        await putPart(session, file, grant)
-        sent(partLength(file.resource, grant.part - 1))
-      },
-    )
-    for (const { file, grants } of needed) if (isLastOf(file, grants)) await complete(session, file.resource.digest)
+    const granted = needed.reduce((sum, { grants }) => sum + grants.length, 0)
+    if (patience < granted) throw new ClientError("PROTOCOL", "the registry keeps asking for what it was sent")
+    const { accepted, refusal } = await sendAll(sending, needed, granted)
+    patience -= accepted
     const before = pending.length
     pending = pending.filter(({ resource }) => states.get(resource.digest)?.state !== "present")
-    const progressed = pending.length < before || needed.some(({ grants }) => grants.length > 0)
+    const progressed = pending.length < before || accepted > 0
     idle = progressed ? 0 : idle + 1
-    if (idle > 0) {
-      if (idle > 600) throw unavailable("the registry does not finish the upload")
-      await pause(Math.min(1000, 50 * idle))
-    }
+    refusals = progressed || refusal === null ? 0 : refusals + 1
+    if (refusal !== null && refusals > mostRefusals) throw refusal
+    if (idle > 600) throw unavailable("the registry does not finish the upload")
+    if (idle > 0) await pause(Math.min(1000, 50 * idle))
   }
 }
 
-// Grants come 256 at a time; the file is whole once those up to its last part were sent.
-function isLastOf({ resource }: LocalFile, grants: readonly Grant[]): boolean {
+/** Sends every granted part, and completes what is whole then. `accepted` parts; the last `refusal` worth asking again. */
+async function sendAll(
+  { session, slots, sent }: Sending,
+  needed: readonly Needed[],
+  granted: number,
+): Promise<{ accepted: number; refusal: ClientError | null }> {
+  let accepted = 0
+  let refusal: ClientError | null = null
+  await forEach(needed, completesAtOnce, async ({ file, grants }) => {
+    try {
+      await forEach(grants, partsAtOnce, (grant) =>
+        slots.run(async () => {
+          await putPart(session, file, grant)
+          accepted++
+          sent(partLength(file.resource, grant.part - 1))
+        }),
+      )
+      if (isWhole(file, grants, granted)) await complete(session, file.resource)
+    } catch (error) {
+      if (!isOvertaken(error)) throw error
+      refusal = error
+    }
+  })
+  return { accepted, refusal }
+}
+
+// Somebody else uploads the same file, and was first to send a part or to have it proven (CONFLICT, NOT_FOUND); or a grant
+// ran out before its turn came (FORBIDDEN). Asking again tells where the file is, and grants anew.
+function isOvertaken(error: unknown): error is ClientError {
+  return error instanceof ClientError && ["CONFLICT", "NOT_FOUND", "FORBIDDEN"].includes(error.code)
+}
+
+// Grants come 256 a call, in order: a file is whole once those up to its last part were sent. One without grants is whole,
+// unless others had them all.
+function isWhole({ resource }: LocalFile, grants: readonly Grant[], granted: number): boolean {
   const count = resource.parts?.digests.length ?? 1
-  return grants.length === 0 || grants.some(({ part }) => part === count)
+  return granted === 0 || (grants.length === 0 && granted < grantsPerCall) || grants.some(({ part }) => part === count)
 }
 
 async function askFor(session: Session, files: readonly LocalFile[]): Promise<Map<string, UploadState>> {
   const body = canonicalJson({ files: files.map(({ resource }) => describe(resource)) })
   const answer = await session.transport.call("api/v1/uploads", {
+    what: "the upload",
     method: "POST",
     body,
     contentType: "application/json",
@@ -124,21 +164,31 @@ async function putPart(session: Session, { resource, path }: LocalFile, grant: G
     if (!grantedHeader.test(name))
       throw new ClientError("STORE_REFUSED", `a grant asks for the header ${JSON.stringify(name)}`)
   }
+  // RFC 9110 §5.5; above all, no line breaks.
+  if (!Object.values(grant.headers).every((value) => /^[\t\x20-\x7e]*$/.test(value)))
+    throw new ClientError("PROTOCOL", `a grant for ${resource.name} has a header value that is none`)
   const url = session.transport.stores.check(grant.url)
   const start = index * partSizeFor(resource.size)
   const length = partLength(resource, index)
-  await session.transport.retrying(async () => {
+  await session.transport.retrying(async (alive) => {
     const body = length === 0 ? [] : createReadStream(path, { start, end: start + length - 1, highWaterMark: 2 ** 20 })
-    await session.transport.put(url, grant.headers, toAsync(body), length)
+    await session.transport.put(url, `${resource.name} part ${grant.part}`, grant.headers, watched(body, alive), length)
   })
 }
 
-async function* toAsync(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* chunks
+async function* watched(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  alive: () => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    alive()
+    yield chunk
+  }
 }
 
-async function complete(session: Session, digest: string): Promise<void> {
-  await session.transport.call(`api/v1/uploads/${digest}/complete`, { method: "POST", limit: 65_536 })
+async function complete(session: Session, { name, digest }: Resource): Promise<void> {
+  const exchange = { what: `the upload of ${name}`, method: "POST", limit: 65_536 } as const
+  await session.transport.call(`api/v1/uploads/${digest}/complete`, exchange)
 }
 
 function readStates(value: JsonValue): UploadState[] {
