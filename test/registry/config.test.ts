@@ -1,7 +1,7 @@
 /** What a registry refuses to start with, and what it says when it does. */
 import assert from "node:assert/strict"
 import { generateKeyPairSync } from "node:crypto"
-import { chmod, readFile, writeFile } from "node:fs/promises"
+import { chmod, readFile, rm, writeFile } from "node:fs/promises"
 import { get } from "node:http"
 import { join } from "node:path"
 import { execFileSync } from "node:child_process"
@@ -183,19 +183,58 @@ test("the registry calls itself by its package's version", async () => {
   assert.equal(productVersion, (JSON.parse(text) as { version: string }).version)
 })
 
-test("a damaged row is not served", async (t) => {
+const trigger = "DROP TRIGGER manifests_never_updated;"
+const garble = "UPDATE manifests SET envelope = CAST(replace(CAST(envelope AS TEXT), 'eyJ', 'eyK') AS BLOB);"
+const restored =
+  "CREATE TRIGGER manifests_never_updated BEFORE UPDATE ON manifests BEGIN SELECT RAISE(ABORT, 'manifests: published rows never change'); END;"
+for (const [name, sql] of [
+  ["a trigger dropped", trigger],
+  ["a table more", "CREATE TABLE more (a)"],
+  ["a garbled envelope", trigger + garble + restored],
+  ["a row under another version", `${trigger} UPDATE manifests SET version = '2.0.0'; ${restored}`],
+  ["an empty envelope", `${trigger} UPDATE manifests SET envelope = x''; ${restored}`],
+  ["a ledger deleted", null],
+] as const) {
+  test(`refused at start: ${name}`, async (t) => {
+    const peer = await startPeer(t)
+    const bytes = random(10)
+    await peer.upload(bytes)
+    await peer.publish(await signed(peer.world, [bytes]))
+    await peer.close()
+    const path = join(peer.world.folder, "data", "ledger.sqlite")
+    if (sql === null) await rm(path)
+    else await alter(path, sql)
+    await assert.rejects(startPeer(t, {}, peer.world), { code: "STORE_FAILED" })
+  })
+}
+
+async function alter(path: string, sql: string): Promise<void> {
+  const { DatabaseSync } = await import("node:sqlite")
+  const db = new DatabaseSync(path)
+  db.exec(sql)
+  db.close()
+}
+
+test("a row damaged while the registry runs is not served, and nobody is blamed", async (t) => {
   const peer = await startPeer(t)
   const bytes = random(10)
   await peer.upload(bytes)
   await peer.publish(await signed(peer.world, [bytes]))
-  await peer.close()
-  const { DatabaseSync } = await import("node:sqlite")
-  const db = new DatabaseSync(join(peer.world.folder, "data", "ledger.sqlite"))
-  db.exec(
-    "DROP TRIGGER manifests_never_updated; UPDATE manifests SET envelope = CAST(replace(CAST(envelope AS TEXT), 'eyJ', 'eyK') AS BLOB)",
-  )
-  db.close()
-  const after = await startPeer(t, {}, peer.world)
-  const reply = await after.call("GET", "/api/v1/models/acme/mnist/versions/1.0.0")
+  await alter(join(peer.world.folder, "data", "ledger.sqlite"), `${trigger} UPDATE manifests SET envelope = x'00'`)
+  const reply = await peer.call("GET", "/api/v1/models/acme/mnist/versions/1.0.0")
   assert.deepEqual([reply.status, reply.code], [503, "STORE_FAILED"])
 })
+
+for (const [days, warnings] of [
+  [365, 0],
+  [10, 1],
+  [-1, 1],
+] as const) {
+  test(`a trust root with ${days} days left: ${warnings} warning, and it serves`, async (t) => {
+    const lines: unknown[] = []
+    const logger = { ...quiet, warn: (...all: unknown[]) => void lines.push(all) } as never
+    const peer = await startPeer(t, { logger }, await makeWorld(t, new Date(Date.now() + days * 86_400_000)))
+    assert.equal(lines.length, warnings)
+    assert.equal((await peer.call("GET", "/readyz")).status, 200)
+  })
+}

@@ -1,11 +1,21 @@
 /** Uploads over HTTP, as attackers and bad networks do them. */
 import assert from "node:assert/strict"
-import { readdir } from "node:fs/promises"
+import { appendFile, chmod, mkdir, readdir, rename, rm, symlink, truncate } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { test } from "node:test"
 
-import { type GrantAnswer, type Peer, type Reply, describe, random, sha256, signed, startPeer } from "./support.ts"
+import {
+  type GrantAnswer,
+  type Peer,
+  type Reply,
+  describe,
+  quiet,
+  random,
+  sha256,
+  signed,
+  startPeer,
+} from "./support.ts"
 
 const mib = 2 ** 20
 const flip = (bytes: Uint8Array): Buffer => {
@@ -252,6 +262,8 @@ test("blobs: ranges, conditions, HEAD", async (t) => {
     ["bytes=990-5000", 206, 990, 1000],
     ["bytes=-10", 206, 990, 1000],
     ["bytes=-5000", 206, 0, 1000],
+    ["bytes=10-99999999999999999999", 206, 10, 1000],
+    [`bytes=-${"9".repeat(400)}`, 206, 0, 1000],
     ["lines=1-2", 200, 0, 1000],
   ]
   for (const [range, status, start, end] of ranges) {
@@ -302,3 +314,81 @@ test("a blob that no manifest came for is forgotten after a day, one that is pub
   assert.equal((await after.call("GET", `/api/v1/blobs/sha256/${sha256(kept)}`)).status, 200)
   assert.equal((await after.call("GET", `/api/v1/blobs/sha256/${sha256(lost)}`)).status, 404)
 })
+
+for (const [name, size] of [
+  ["one part", 1000],
+  ["three parts", 20 * mib],
+  ["eight parts", 60 * mib],
+] as const) {
+  test(`two publishers of the same new file (${name}), at once: each is told that it is there`, async (t) => {
+    const faults: unknown[] = []
+    const peer = await startPeer(t, {
+      logger: { ...quiet, error: (...all: unknown[]) => void faults.push(all) } as never,
+    })
+    const bytes = random(size)
+    const file = describe(bytes)
+    const publisher = async (): Promise<number[]> => {
+      const { state, grants } = (await peer.ask(file)).json.files[0]
+      assert.ok(["needed", "proving", "present"].includes(state))
+      const puts = await Promise.all(grants.map((grant) => put(peer, grant, file.part(grant.part))))
+      const statuses = [...puts.map(({ status }) => status), (await complete(peer, bytes)).status]
+      const again = await Promise.all(grants.map((grant) => put(peer, grant, file.part(grant.part))))
+      return [...statuses, ...again.map(({ status }) => status)]
+    }
+    const publishers = Array.from({ length: 4 }, (_, i) => setTimeout(i * 10).then(publisher))
+    const statuses = (await Promise.all(publishers)).flat()
+    assert.deepEqual([...new Set(statuses)].sort(), [200, 204])
+    assert.deepEqual(faults, [])
+    assert.deepEqual((await peer.call("GET", `/api/v1/blobs/sha256/${sha256(bytes)}`)).bytes, bytes)
+    assert.deepEqual(await readdir(join(peer.world.folder, "data", "staging")), [])
+  })
+}
+
+test("who is superseded by one that fails is asked to try again", async (t) => {
+  const peer = await startPeer(t)
+  const bytes = random(mib)
+  const [grant] = await grantsOf(peer, bytes)
+  const { pathname, host } = new URL(grant.url)
+  const head = `PUT ${pathname} HTTP/1.1\r\nhost: ${host}\r\ncontent-length: ${mib}\r\nweighlock-grant: ${grant.headers["weighlock-grant"]}\r\n\r\n`
+  const first = peer.raw(Buffer.concat([Buffer.from(head), bytes.subarray(0, 1000)]), 3000)
+  await setTimeout(50)
+  assert.equal((await put(peer, grant, flip(bytes))).code, "DIGEST_MISMATCH")
+  assert.match(await first, /^HTTP\/1.1 503 /)
+  assert.equal((await put(peer, grant, bytes)).status, 204)
+  assert.equal((await complete(peer, bytes)).status, 200)
+})
+
+const damages: readonly [string, (path: string) => Promise<unknown>, number][] = [
+  ["gone", (path) => rm(path), 404],
+  ["shorter", (path) => truncate(path, 5), 404],
+  ["longer", (path) => appendFile(path, "x"), 404],
+  ["empty", (path) => truncate(path, 0), 404],
+  ["a folder", (path) => rm(path).then(() => mkdir(join(path, "x"), { recursive: true })), 404],
+  ["a link", (path) => rename(path, `${path}x`).then(() => symlink(`${path}x`, path)), 404],
+]
+for (const [name, damage, status] of damages) {
+  for (const size of [10, 9 * mib]) {
+    test(`a blob of ${size} bytes whose file is ${name}: never served, needed again, refused at publish, healed`, async (t) => {
+      const faults: unknown[] = []
+      const peer = await startPeer(t, {
+        logger: { ...quiet, error: (...all: unknown[]) => void faults.push(all) } as never,
+      })
+      const bytes = random(size)
+      const path = join(peer.world.folder, "data", "blobs", sha256(bytes).slice(0, 2), sha256(bytes))
+      await peer.upload(bytes)
+      await chmod(path, 0o600)
+      await damage(path)
+      const blob = `/api/v1/blobs/sha256/${sha256(bytes)}`
+      assert.equal((await peer.call("GET", blob)).status, status)
+      const refused = await peer.publish(await signed(peer.world, [bytes]))
+      assert.deepEqual([refused.code, refused.json.missing], ["BLOBS_MISSING", [sha256(bytes)]])
+      assert.ok(faults.length >= 2)
+      assert.match((await peer.call("GET", "/metrics")).bytes.toString(), /weighlock_blobs_damaged_total [1-9]/)
+      assert.equal((await peer.ask(describe(bytes))).json.files[0].state, "needed")
+      assert.equal((await peer.upload(bytes)).status, 200)
+      assert.equal((await peer.ask(describe(bytes))).json.files[0].state, "present")
+      assert.deepEqual((await peer.call("GET", blob)).bytes, bytes)
+      assert.equal((await peer.publish(await signed(peer.world, [bytes]))).status, 201)
+    })
+  }
+}

@@ -4,13 +4,13 @@
  *     envelope bytes -> admitPublish (keys, signatures, names) -> every blob proven, with the declared size and parts
  *                    -> judgePublish against what is bound -> one commit -> bundle
  */
-import { formatBundle, judgePublish, parseEnvelope, sha256Hex } from "@weighlock/manifest"
+import { type Envelope, formatBundle, judgePublish, parseEnvelope, sha256Hex } from "@weighlock/manifest"
 
 import type { Admission, Admitted } from "./admission.ts"
 import { RegistryError } from "./errors.ts"
 import type { Sequencer } from "./sequencer.ts"
 import type { Binding, Candidate, Ledger, ModelSummary, Page, Publication } from "./store/ledger.ts"
-import { requireSameBytes } from "./uploads.ts"
+import { type Uploads, requireSameBytes } from "./uploads.ts"
 
 export interface Published {
   /** False when this very manifest was published before: `bundle` is then the first one. */
@@ -22,6 +22,7 @@ export interface Published {
 
 export interface RegistryOptions {
   readonly ledger: Ledger
+  readonly uploads: Uploads
   readonly admission: Admission
   readonly sequencer: Sequencer<Candidate, Binding>
   readonly now: () => Date
@@ -77,7 +78,7 @@ export class Registry {
     return versions
   }
 
-  /** Every resource must be a blob the registry has hashed itself, of the signed size and parts. */
+  /** Every resource must be a blob the registry has hashed itself, of the signed size and parts, and still has. */
   async #requireBlobs({ resources, model, version }: Admitted): Promise<void> {
     const known = await this.#options.ledger.blobs(resources.map(({ digest }) => digest))
     const missing = new Set(resources.map(({ digest }) => digest).filter((digest) => !known.has(digest)))
@@ -86,6 +87,8 @@ export class Registry {
       const facts = known.get(digest)
       if (facts) requireSameBytes({ sha256: digest, size, ...(parts && { parts }) }, facts)
     }
+    const damaged = await this.#options.uploads.damaged(known.values())
+    if (damaged.length > 0) throw blobsMissing(damaged, `${model}@${version}`)
   }
 }
 
@@ -99,11 +102,24 @@ function published(holder: Publication, created: boolean): Published {
 
 /** SQLite does not notice flipped bits: what is served is first shown to be what was stored. */
 function bundleOf({ digest, envelope }: Publication): Uint8Array {
-  const opened = parseEnvelope(envelope)
-  if (sha256Hex(opened.payload) !== digest) {
-    throw new RegistryError("STORE_FAILED", `the ledger's row of manifest ${digest} is damaged`)
+  return formatBundle({ envelope: openStored(envelope, digest, `manifest ${digest}`) })
+}
+
+/** An envelope of the ledger. STORE_FAILED, and never a code that blames the client, when it is not what was stored. */
+export function openStored(bytes: Uint8Array, digest: string, what: string): Envelope {
+  try {
+    const envelope = parseEnvelope(bytes)
+    if (sha256Hex(envelope.payload) === digest) return envelope
+  } catch (cause) {
+    throw damagedRow(what, cause)
   }
-  return formatBundle({ envelope: opened })
+  throw damagedRow(what)
+}
+
+function damagedRow(what: string, cause?: unknown): RegistryError {
+  return new RegistryError("STORE_FAILED", `the ledger's row of ${what} is damaged: restore it from a backup`, {
+    cause,
+  })
 }
 
 function blobsMissing(missing: readonly string[], reference: string): RegistryError {

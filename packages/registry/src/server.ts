@@ -5,8 +5,10 @@
  *     registry.url // http://127.0.0.1:41873
  *     await registry.close() // finishes what is in flight, at most 10 s
  */
+import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 
+import type { TrustChain } from "@weighlock/manifest"
 import { HashPool } from "@weighlock/manifest/node"
 import { type Logger, destination, pino } from "pino"
 
@@ -30,6 +32,7 @@ import { SqliteLedger } from "./store/ledger-sqlite.ts"
 import type { Binding, BlobFacts, Candidate, Ledger } from "./store/ledger.ts"
 import { lockWriter } from "./store/writer-lock.ts"
 import { Uploads } from "./uploads.ts"
+import { proveLedger } from "./start-proof.ts"
 import { productVersion } from "./version.ts"
 
 const unreferencedLife = 24 * 3600 * 1000
@@ -68,9 +71,14 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   await makeFolder(data)
   const lock = lockWriter(join(data, "writer.lock"))
   undo.push(() => lock.release())
+  const held = await anyBlob(data)
+  if (held && !(await isFile(join(data, "ledger.sqlite")))) throw ledgerLost(data)
   const ledger = new SqliteLedger(join(data, "ledger.sqlite"))
   undo.push(() => ledger.close())
+  if (held && (await ledger.trustRoots()).length === 0) throw ledgerLost(data)
+  warnOfExpiry(trustChain, logger)
   await enrol(ledger, opened)
+  proveLedger(ledger, trustChain) // after: another trust root than the folder's is a mistake of usage, not damage
   const hashes = new HashPool()
   undo.push(() => hashes.close())
   const blobs = await FolderBlobStore.open(data, hashes)
@@ -90,21 +98,27 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   })
   undo.push(() => Promise.all([sequencer.close(), records.close()]).then(() => undefined))
 
+  const metrics = new Metrics()
+  const damage = metrics.counter("weighlock_blobs_damaged_total", "Times a proven blob was found missing or resized.")
+  const onDamaged = (sha256: string): void => {
+    damage()
+    logger.error({ sha256 }, "a blob is missing or damaged: publishing it again heals it")
+  }
+
   let url = ""
   let ready = false
   const now = (): Date => new Date()
   const grants = new RegistryGrants(() => opened.publicUrl ?? url, config.grantLifeSeconds)
-  const uploads = new Uploads({ ledger, blobs, grants, records, patience: 20_000 })
+  const uploads = new Uploads({ ledger, blobs, grants, records, patience: 20_000, onDamaged })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
   const admission = new Admission({ trustChain, onFailed })
   undo.push(() => admission.close())
-  const registry = new Registry({ ledger, admission, sequencer, now })
-  const metrics = new Metrics()
+  const registry = new Registry({ ledger, uploads, admission, sequencer, now })
   const others = [
     ...modelRoutes(registry),
     ...trustRoutes(ledger),
     ...uploadRoutes(uploads, grants),
-    ...blobRoutes(blobs),
+    ...blobRoutes({ blobs, ledger, onDamaged }),
   ]
   const isReady = async (): Promise<boolean> => ready && (await ledger.trustRoots()).length > 0
   const routes = [...others, ...serviceRoutes({ trustChain, metrics, isReady }, others)]
@@ -125,6 +139,37 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   url = server.url
   ready = true
   return url
+}
+
+/** A registry that lost its ledger would bind versions anew: blobs without one are refused. */
+function ledgerLost(data: string): RegistryError {
+  return new RegistryError("STORE_FAILED", `${data} holds blobs, and its ledger.sqlite is absent or empty`, {
+    hint: "restore ledger.sqlite from a backup, or take an empty data folder",
+  })
+}
+
+async function anyBlob(data: string): Promise<boolean> {
+  const entries = await readdir(join(data, "blobs"), { recursive: true, withFileTypes: true }).catch(() => [])
+  return entries.some((entry) => !entry.isDirectory())
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.size > 0,
+    () => false,
+  )
+}
+
+const warningTime = 30 * 86_400_000
+
+function warnOfExpiry({ current }: TrustChain, logger: Logger): void {
+  const left = current.expires.getTime() - Date.now()
+  if (left > warningTime) return
+  const expires = current.expires.toISOString()
+  logger.warn(
+    { expires },
+    left > 0 ? "the trust root expires soon" : "the trust root has expired: publishes are refused",
+  )
 }
 
 /** Keeps the trust root on the first start; later the folder belongs to it. */

@@ -3,7 +3,8 @@
  *
  *     { "files": [{ "sha256": "9f86d081…", "size": 4 }] }   ->   present | proving | needed + grants for missing parts
  *
- * "present" means that the registry itself computed the digest of the whole file and recorded it in the ledger.
+ * "present" means that the registry itself computed the digest of the whole file and recorded it in the ledger, and that
+ * the store still has a file of that size. One that it has not is "needed" again: publishing it once more heals it.
  */
 import type { Readable } from "node:stream"
 import { setTimeout } from "node:timers/promises"
@@ -32,6 +33,8 @@ export interface UploadsOptions {
   readonly records: Sequencer<BlobFacts, BlobFacts>
   /** How long `complete` waits for the proof before it answers "proving", in ms. */
   readonly patience: number
+  /** Told of a blob that the ledger knows and the store has not, or not as it was. */
+  readonly onDamaged: (sha256: string) => void
 }
 
 export class Uploads {
@@ -47,47 +50,66 @@ export class Uploads {
 
   /** DIGEST_MISMATCH: a digest is known with another size or other parts. */
   async ask(files: readonly Upload[]): Promise<readonly UploadState[]> {
-    const known = await this.#options.ledger.blobs(files.map(({ sha256 }) => sha256))
     const states: UploadState[] = []
     let left = maxGrantsPerCall
     for (const file of files) {
-      const state = await this.#ask(file, known.get(file.sha256), left)
+      const state = await this.#ask(file, left)
       left -= state.grants.length
       states.push(state)
     }
     return states
   }
 
-  async #ask(file: Upload, known: BlobFacts | undefined, left: number): Promise<UploadState> {
+  async #ask(file: Upload, left: number): Promise<UploadState> {
     const { sha256 } = file
+    // In this order: a proof that ends in between is in the ledger.
+    if (this.#proofs.has(sha256)) return { sha256, state: "proving", grants: [] }
+    const known = (await this.#options.ledger.blobs([sha256])).get(sha256)
     if (known) {
       requireSameBytes(file, known)
-      return { sha256, state: "present", grants: [] }
+      if ((await this.damaged([known])).length === 0) return { sha256, state: "present", grants: [] }
     }
-    if (this.#proofs.has(sha256)) return { sha256, state: "proving", grants: [] }
     const missing = left > 0 ? await this.#options.blobs.declare(file) : []
     const grants = missing.slice(0, left).map((part) => this.#options.grants.grant(file, part))
     return { sha256, state: "needed", grants }
   }
 
-  /** See `BlobStore.writePart`. */
+  /** The digests of those blobs that the store does not have in their size; each is reported to `onDamaged`. */
+  async damaged(blobs: Iterable<BlobFacts>): Promise<readonly string[]> {
+    const found: string[] = []
+    const waiting = blobs[Symbol.iterator]()
+    const look = async (): Promise<void> => {
+      for (let next = waiting.next(); !next.done; next = waiting.next()) {
+        const { sha256, size } = next.value
+        if ((await this.#options.blobs.size(sha256)) === size) continue
+        found.push(sha256)
+        this.#options.onDamaged(sha256)
+      }
+    }
+    await Promise.all(Array.from({ length: 16 }, look))
+    return found
+  }
+
+  /** See `BlobStore.writePart`. A part of what is being proven is there already: its body is only read. */
   async writePart(sha256: string, id: string, part: number, body: Readable): Promise<void> {
-    if (this.#proofs.has(sha256)) throw new RegistryError("CONFLICT", `${sha256} is being proven`)
     await this.#options.blobs.writePart(sha256, id, part, body)
   }
 
   /** Proves what was uploaded, or reports on the proof under way. See `BlobStore.complete` for its refusals. */
   async complete(sha256: string): Promise<"present" | "proving"> {
-    const known = await this.#options.ledger.blobs([sha256])
-    if (known.has(sha256)) return "present"
-    const proof = this.#proofs.get(sha256) ?? this.#prove(sha256)
+    let proof = this.#proofs.get(sha256)
+    if (!proof) {
+      const known = (await this.#options.ledger.blobs([sha256])).get(sha256)
+      if (known && (await this.damaged([known])).length === 0) return "present"
+      proof = this.#proofs.get(sha256) ?? this.#prove(sha256)
+    }
     const patience = new AbortController()
     const proving = setTimeout(this.#options.patience, "proving" as const, { signal: patience.signal })
     proving.catch(() => undefined)
     try {
       return await Promise.race([proof.then(() => "present" as const), proving])
     } catch (error) {
-      this.#proofs.delete(sha256)
+      this.#forget(sha256, proof)
       throw error
     } finally {
       patience.abort()
@@ -96,15 +118,24 @@ export class Uploads {
 
   #prove(sha256: string): Promise<BlobFacts> {
     if (this.#proofs.size >= maxProofs) throw new RegistryError("UNAVAILABLE", "too many uploads are being proven")
-    const proof = this.#expiring
-      .then(() => this.#options.blobs.complete(sha256))
-      .then((facts) => this.#options.records.submit(facts))
+    const proof = this.#expiring.then(() => this.#complete(sha256)).then((facts) => this.#options.records.submit(facts))
     this.#proofs.set(sha256, proof)
     proof.then(
       () => this.#proofs.delete(sha256),
       () => void setTimeout(60_000, null, { ref: false }).then(() => this.#forget(sha256, proof)),
     )
     return proof
+  }
+
+  /** Who comes just after another's proof ended finds nothing staged, and the blob present. */
+  async #complete(sha256: string): Promise<BlobFacts> {
+    try {
+      return await this.#options.blobs.complete(sha256)
+    } catch (error) {
+      const known = (await this.#options.ledger.blobs([sha256])).get(sha256)
+      if (known && (await this.#options.blobs.size(sha256)) === known.size) return known
+      throw error
+    }
   }
 
   #forget(sha256: string, proof: Promise<BlobFacts>): void {

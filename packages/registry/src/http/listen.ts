@@ -24,12 +24,25 @@ export async function listen(app: App, { host, port, tls, timeouts }: OpenedConf
   server.on("clientError", refuse)
   server.on("dropRequest", (_request: IncomingMessage, socket: Socket) => socket.destroy())
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(new RegistryError("USAGE", `can't listen on ${host}:${port}`, { cause })))
+    server.once("error", (cause: NodeJS.ErrnoException) => reject(cannotListen(`${host}:${port}`, cause)))
     server.listen({ host, port }, resolve)
   })
   const { address, family, port: actual } = server.address() as AddressInfo
   const name = host === "localhost" ? host : family === "IPv6" ? `[${address}]` : address
   return { url: `${tls ? "https" : "http"}://${name}:${actual}`, close: () => drain(server, timeouts.drain) }
+}
+
+const listenFaults: Readonly<Record<string, string>> = {
+  EADDRINUSE: "it is in use by another process",
+  EADDRNOTAVAIL: "this machine does not have that address",
+  EACCES: "this user may not use that port",
+  ENOTFOUND: "there is no such host",
+}
+
+function cannotListen(place: string, cause: NodeJS.ErrnoException): RegistryError {
+  const code = cause.code ?? "unknown"
+  const why = listenFaults[code]
+  return new RegistryError("USAGE", `can't listen on ${place}: ${why ? `${why} (${code})` : code}`, { cause })
 }
 
 function create(app: App, tls: OpenedConfig["tls"], timeouts: Timeouts): Server {

@@ -30,7 +30,7 @@ export interface ByteRange {
 
 /** Safe for concurrent use. Its methods reject with UNAVAILABLE when the disk or bucket does not do as told. */
 export interface BlobStore {
-  /** Bytes of a blob; `null` when absent. Never a partial blob. */
+  /** Bytes of a blob as they are there now; `null` when absent. Never a partial blob, unless the disk was damaged. */
   size(sha256: string): Promise<number | null>
   /** The bytes of an existing blob; `null` when absent. The reader checks the digest: disks and buckets lie. */
   read(sha256: string, range?: ByteRange): Promise<Readable | null>
@@ -38,13 +38,15 @@ export interface BlobStore {
   /** Prepares to receive an upload and answers the numbers of the parts still missing. Again is fine. */
   declare(upload: Upload): Promise<readonly number[]>
   /**
-   * Takes one part of a declared upload (`uploadId`). Resolves when its bytes are kept; a part that is already kept is left
-   * alone and the body is not read. The newest of two writers of one part wins. NOT_FOUND: never declared. DIGEST_MISMATCH:
-   * other bytes, fewer or more than declared; nothing of them is kept.
+   * Takes one part of a declared upload (`uploadId`). Resolves when its bytes are kept; of a part that is kept already, or
+   * whose blob is there, the body is read and forgotten. The newest of two writers of one part writes, and both have its
+   * outcome: the older resolves too, or rejects with UNAVAILABLE. NOT_FOUND: never declared. DIGEST_MISMATCH: other bytes,
+   * fewer or more than declared; nothing of them is kept.
    */
   writePart(sha256: string, id: string, number: number, body: Readable): Promise<void>
   /**
-   * Hashes the whole of what was staged for a digest and makes it readable and durable. NOT_FOUND: nothing is staged.
+   * Hashes the whole of what was staged for a digest (unless its one part was that) and makes it readable and durable,
+   * also in the place of a blob that is damaged. NOT_FOUND: nothing is staged.
    * CONFLICT: parts are missing. DIGEST_MISMATCH: it is something else, and has been thrown away.
    */
   complete(sha256: string): Promise<BlobFacts>

@@ -42,6 +42,8 @@ export class SqliteLedger implements Ledger {
       for (const pragma of pragmas) this.#db.pragma(pragma)
       this.#create(path)
       if (this.#db.pragma("quick_check(1)", { simple: true }) !== "ok") throw damaged(path)
+      if (schemaOf(this.#db) !== ownSchema()) throw damaged(path)
+      if ((this.#db.pragma("foreign_key_check") as unknown[]).length > 0) throw damaged(path)
       this.#statements = prepare(this.#db)
     } catch (error) {
       this.#db.close()
@@ -68,6 +70,15 @@ export class SqliteLedger implements Ledger {
   /** The value of a pragma on this very connection: what a test asserts after re-opening. */
   pragma(name: string): unknown {
     return this.#db.pragma(name, { simple: true })
+  }
+
+  /** Every publication, one at a time: for the proof at start. Nothing else may use the ledger meanwhile. */
+  newestFirst(): Iterable<Publication> {
+    return this.#statements.newestFirst.iterate() as Iterable<Publication>
+  }
+
+  allTrustRoots(): readonly TrustRecord[] {
+    return this.#statements.trustRoots.all() as TrustRecord[]
   }
 
   async trustRoots(): Promise<readonly TrustRecord[]> {
@@ -142,9 +153,30 @@ export class SqliteLedger implements Ledger {
   }
 }
 
+/** Tables, indexes and triggers as SQLite keeps their texts: one trigger too few and history could be rewritten. */
+function schemaOf(db: Database.Database): string {
+  const objects = db
+    .prepare(
+      "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name",
+    )
+    .all() as { readonly type: string; readonly name: string; readonly sql: string }[]
+  return objects.map(({ type, name, sql }) => `${type} ${name}: ${sql.replaceAll(/\s+/g, " ")}`).join("\n")
+}
+
+function ownSchema(): string {
+  const db = openDatabase(":memory:")
+  try {
+    db.exec(schema)
+    return schemaOf(db)
+  } finally {
+    db.close()
+  }
+}
+
 function prepare(db: Database.Database) {
   return {
     trustRoots: db.prepare("SELECT version, digest, envelope FROM trust_roots ORDER BY version"),
+    newestFirst: db.prepare(`SELECT ${publicationColumns} FROM manifests ORDER BY position DESC`),
     addTrustRoot: db.prepare(
       "INSERT INTO trust_roots (version, digest, envelope) VALUES (@version, @digest, @envelope)",
     ),

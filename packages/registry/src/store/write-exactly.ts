@@ -1,22 +1,21 @@
 /** Writes a body into its place in a file while counting and hashing it: exactly the declared bytes, or an error. */
 import { createHash } from "node:crypto"
 import type { FileHandle } from "node:fs/promises"
-import { type Readable, addAbortSignal } from "node:stream"
 
 import { ManifestError } from "@weighlock/manifest"
 
 import { RegistryError } from "../errors.ts"
 import type { Part } from "./blobs.ts"
+import type { BodyReader } from "./body-reader.ts"
 
 /**
  * DIGEST_MISMATCH: fewer, more or other bytes than the part declares; reading stops at the first byte too many.
- * The body is destroyed only when `signal` fires (a newer request writes the same part): who sent too much can still be told.
+ * Rejects when `signal` fires (a newer request writes the same part), and then writes no more.
  */
-export async function writeExactly(file: FileHandle, part: Part, body: Readable, signal: AbortSignal): Promise<void> {
+export async function writeExactly(file: FileHandle, part: Part, body: BodyReader, signal: AbortSignal): Promise<void> {
   const hash = createHash("sha256")
   let size = 0
-  addAbortSignal(signal, body) // also ends a body that is silent
-  for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+  for (let chunk = await body.next(signal); chunk; chunk = await body.next(signal)) {
     if (size + chunk.length > part.length) throw mismatch(part, `more than ${part.length} bytes`)
     hash.update(chunk)
     await writeAll(file, chunk, part.offset + size)

@@ -3,11 +3,19 @@ import { pipeline } from "node:stream/promises"
 
 import { RegistryError } from "../../errors.ts"
 import type { BlobStore, ByteRange } from "../../store/blobs.ts"
+import type { Ledger } from "../../store/ledger.ts"
 import { matches } from "../respond.ts"
 import { type Input, type Route, route } from "../route.ts"
 import { digestParams } from "../schemas.ts"
 
-export function blobRoutes(blobs: BlobStore): readonly Route[] {
+export interface BlobSources {
+  readonly blobs: BlobStore
+  readonly ledger: Ledger
+  /** Told of a blob that the ledger knows and the store has not, or not as it was. */
+  readonly onDamaged: (sha256: string) => void
+}
+
+export function blobRoutes(sources: BlobSources): readonly Route[] {
   return [
     route({
       method: "get",
@@ -19,17 +27,16 @@ export function blobRoutes(blobs: BlobStore): readonly Route[] {
         200: { description: "The whole blob.", mediaType: "application/octet-stream" },
         206: { description: "The range asked for.", mediaType: "application/octet-stream" },
       },
-      handle: (input) => sendBlob(blobs, input),
+      handle: (input) => sendBlob(sources, input),
     }),
   ]
 }
 
 async function sendBlob(
-  blobs: BlobStore,
+  sources: BlobSources,
   { params, request, response }: Input<{ sha256: string }, unknown>,
 ): Promise<void> {
-  const size = await blobs.size(params.sha256)
-  if (size === null) throw absent(params.sha256)
+  const size = await provenSize(sources, params.sha256)
   const etag = `"${params.sha256}"`
   response.setHeader("etag", etag)
   response.setHeader("accept-ranges", "bytes")
@@ -46,16 +53,30 @@ async function sendBlob(
   const length = range ? range.end - range.start + 1 : size
   const headers = { "content-type": "application/octet-stream", "content-length": length }
   if (request.method === "HEAD") return void response.writeHead(200, headers).end()
-  const body = await blobs.read(params.sha256, range ?? undefined)
+  const body = await sources.blobs.read(params.sha256, range ?? undefined)
   if (!body) throw absent(params.sha256)
+  response.strictContentLength = true // a file that ends early cuts the connection, instead of leaving the client waiting
   response.writeHead(range ? 206 : 200, headers)
   await pipeline(body, response)
+}
+
+/**
+ * The size of a blob that is there as it was proven. NOT_FOUND: never proven, or its file is gone or of another size: such
+ * a file is not the blob, and publishing again puts the blob back.
+ */
+async function provenSize({ blobs, ledger, onDamaged }: BlobSources, sha256: string): Promise<number> {
+  const known = (await ledger.blobs([sha256])).get(sha256)
+  if (!known) throw absent(sha256)
+  const size = await blobs.size(sha256)
+  if (size === known.size) return size
+  onDamaged(sha256)
+  throw absent(sha256)
 }
 
 /** `null`: no range in bytes was asked for. Several ranges, or one outside the blob, are unsatisfiable. */
 export function parseRange(header: string | undefined, size: number): ByteRange | "unsatisfiable" | null {
   if (header === undefined || !/^bytes=/i.test(header)) return null
-  const [, first = "", last = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(header) ?? []
+  const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/i.exec(header) ?? []
   if (first === "" && last === "") return "unsatisfiable"
   const start = first === "" ? Math.max(0, size - Number(last)) : Number(first)
   const end = first === "" || last === "" ? size - 1 : Math.min(Number(last), size - 1)

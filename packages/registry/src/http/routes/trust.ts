@@ -1,8 +1,9 @@
 /** The trust roots, in the order they came into force. A client believes none of them without its own pin. */
-import { formatBundle, parseEnvelope } from "@weighlock/manifest"
+import { formatBundle } from "@weighlock/manifest"
 
 import { RegistryError } from "../../errors.ts"
-import type { Ledger } from "../../store/ledger.ts"
+import { openStored } from "../../registry.ts"
+import type { Ledger, TrustRecord } from "../../store/ledger.ts"
 import { sendBytes } from "../respond.ts"
 import { type Route, route } from "../route.ts"
 import { bundleSchema, trustParams } from "../schemas.ts"
@@ -33,7 +34,7 @@ export function trustRoutes(ledger: Ledger): readonly Route[] {
   ]
 }
 
-function bundleOf(root: { readonly envelope: Uint8Array } | undefined): Uint8Array {
+function bundleOf(root: TrustRecord | undefined): Uint8Array {
   if (!root) throw new RegistryError("NOT_FOUND", "no such version of the trust root")
-  return formatBundle({ envelope: parseEnvelope(root.envelope) })
+  return formatBundle({ envelope: openStored(root.envelope, root.digest, `trust root ${root.version}`) })
 }
