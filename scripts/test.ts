@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process"
 import { globSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -18,8 +19,12 @@ if (chosen.length === 0) {
   process.stderr.write(`no test file matches ${wanted.join(", ")}\n`)
   process.exit(2)
 }
-const { status } = spawnSync(process.execPath, ["--test", "--test-timeout=180000", ...chosen.toSorted()], {
-  cwd: root,
-  stdio: "inherit",
-})
+const { status } = spawnSync(
+  process.execPath,
+  ["--test", "--test-timeout=180000", `--test-concurrency=${availableParallelism()}`, ...chosen.toSorted()],
+  {
+    cwd: root,
+    stdio: "inherit",
+  },
+)
 process.exit(status ?? 1)
