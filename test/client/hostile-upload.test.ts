@@ -30,7 +30,7 @@ async function prepare(t: TestContext, rule: Rule, own?: Omit<Shop, "files">): P
   return { shop, proxy, envelope, options: { ...shop.options, registry: proxy.url, token: "s3cret" } }
 }
 
-type Any = any // oxlint-disable-line no-explicit-any -- answers to break
+type Any = any // answers to break
 const isAsk = ({ path, method }: Exchange): boolean => method === "POST" && path === "/api/v1/uploads"
 const isPublish = ({ path, method }: Exchange): boolean => method === "POST" && path.endsWith("/versions")
 /** Changes every grant of the first file that has one. */

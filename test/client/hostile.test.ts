@@ -268,7 +268,6 @@ const onBundle =
   (exchange) =>
     isBundle(exchange) ? change(exchange) : null
 const edited = (edit: (bundle: any) => void): Rule =>
-  // oxlint-disable-line no-explicit-any -- a tree to break
   onBundle(({ answer }) => {
     const bundle = JSON.parse(answer.body.toString())
     edit(bundle)

@@ -24,7 +24,7 @@ const parts = { size: 8 * mib, digests: ["1", "2", "3"].map((digit) => digit.rep
 const whole = draft({ exclude: ["notes", "old/model.json"], resources: [...draft().resources, { ...big, parts }] })
 const payload = makeStatement(whole)
 
-type Any = any // oxlint-disable-line no-explicit-any -- a tree to break at any place
+type Any = any // a tree to break at any place
 const tree = (): Any => JSON.parse(Buffer.from(payload).toString())
 const parse = (value: unknown): unknown => parseStatement(canonicalJson(value as JsonValue))
 

@@ -40,7 +40,7 @@ const [alice, bob, carol] = [ed25519Signer(), ed25519Signer(), p256Signer()]
 const invalid = { code: "MANIFEST_INVALID" }
 const file = { by: "file" } as const
 
-type Any = any // oxlint-disable-line no-explicit-any -- a tree to break at any place
+type Any = any // a tree to break at any place
 function broken(edit: (root: Any) => void): Uint8Array {
   const root = structuredClone(rootJson([alice, bob])) as Any
   edit(root)

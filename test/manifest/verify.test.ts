@@ -138,7 +138,7 @@ test("Sigstore: one bundle per signature, back to the same payload and signature
     assert.equal(check(chain, back).signers[0], both.signatures[at]?.keyid)
   }
 })
-type Any = any // oxlint-disable-line no-explicit-any -- a tree to break at any place
+type Any = any // a tree to break at any place
 const sigstore: Record<string, (bundle: Any) => void> = {
   "media type v0.2": (b) => (b.mediaType = "application/vnd.dev.sigstore.bundle+json;version=0.2"),
   "a certificate instead of a key": (b) =>
