@@ -1,6 +1,6 @@
 /**
  * The whole product as a short story, with the real parts: a network trained on the real digits, the real CLI, a real
- * registry, a real runtime; then three attacks.
+ * registry, a real runtime; then three attacks, and a history that is rewritten.
  *
  *     npx -y pnpm@12.21.0 demo [--epochs 5]
  */
@@ -198,17 +198,12 @@ async function strangersKey(registry: Started, service: Started): Promise<void> 
     "-o",
     "forged.json",
   ])
-  const bundle = {
-    mediaType: "application/vnd.weighlock.bundle.v1+json",
-    envelope: JSON.parse(await readFile(stage.path("forged.json"), "utf8")) as unknown,
-  }
-  const impostor = await startImpostor(
-    registry.announced.url,
-    "/api/v1/models/acme/mnist/versions/1.1.0",
-    Buffer.from(JSON.stringify(bundle)),
-  )
+  const address = "/api/v1/models/acme/mnist/versions/1.1.0"
+  const genuine = (await (await fetch(`${registry.announced.url}${address}`)).json()) as object
+  const forged = { ...genuine, envelope: JSON.parse(await readFile(stage.path("forged.json"), "utf8")) as unknown }
+  const impostor = await startImpostor(registry.announced.url, address, Buffer.from(JSON.stringify(forged)))
   await mustRefuse(
-    "(b) A lying registry offers another model as 1.1.0, properly signed, by a stranger.",
+    "(b) A lying registry offers another model as 1.1.0, signed by a stranger, with the real one's proof.",
     "victim-b",
     impostor.url,
     "SIGNER_UNTRUSTED",
@@ -234,6 +229,77 @@ async function olderVersion(registry: Started, service: Started): Promise<void> 
   impostor.close()
 }
 
+interface Audit {
+  readonly clean: boolean
+  readonly entries: number
+  readonly findings: readonly { readonly code: string; readonly check: string; readonly message: string }[]
+}
+
+async function audit(
+  who: string,
+  registry: Started,
+  ...more: readonly string[]
+): Promise<{ code: number; report: Audit }> {
+  const { code, stdout, stderr } = await stage.run(who, [
+    "audit",
+    "--trust",
+    trustFile,
+    "--registry",
+    registry.announced.url,
+    "--json",
+    ...more,
+  ])
+  if (code !== 0 && code !== 14) throw new Error(`audit ended with ${code}: ${stdout}${stderr}`)
+  return { code, report: JSON.parse(stdout) as Audit }
+}
+
+async function mustFind(
+  what: string,
+  who: string,
+  registry: Started,
+  expected: string,
+  ...more: readonly string[]
+): Promise<void> {
+  const { code, report } = await audit(who, registry, ...more)
+  const found = report.findings.find((finding) => finding.code === expected)
+  if (code !== 14 || found === undefined) throw new Error(`expected ${expected}: ${JSON.stringify(report)}`)
+  say(`   ${what}\n     ${red("found")} ${bold(found.code)} (exit ${code}): ${found.message}`)
+}
+
+const receipts = stage.path("alice", "keys", "receipts")
+
+/** With the same trust root and the same log key, and every signature on what is left genuine. */
+async function rewriteHistory(registry: Started): Promise<Started> {
+  const kept = await fetch(`${registry.announced.url}/api/v1/models/acme/mnist/versions/1.1.0`)
+  const { envelope } = (await kept.json()) as { envelope: unknown }
+  await writeFile(stage.path("kept.json"), JSON.stringify(envelope))
+  await registry.stop()
+  const rewritten = await stage.start("operator", ["registry", "serve", "--data", "rewritten", "--trust", trustFile])
+  await stage.must("operator", [
+    "publish",
+    "model",
+    "--envelope",
+    "kept.json",
+    "--trust",
+    trustFile,
+    "--registry",
+    rewritten.announced.url,
+  ])
+  return rewritten
+}
+
+async function lastAct(registry: Started): Promise<Started> {
+  heading("Last act: the registry's operator edits history")
+  const { report } = await audit("auditor", registry, "--receipts", receipts)
+  if (!report.clean) throw new Error(`the honest log was found guilty: ${JSON.stringify(report)}`)
+  say(`   Before: an auditor replays the log, ${report.entries} entries, ${green("nothing found")}`)
+  const rewritten = await rewriteHistory(registry)
+  say("   The operator makes 1.0.0 never have happened: a new log, signed with the real log key.")
+  await mustFind("The auditor who looked before:", "auditor", rewritten, "ROLLBACK")
+  await mustFind("Somebody new, with alice's receipts:", "newcomer", rewritten, "WITHHELD", "--receipts", receipts)
+  return rewritten
+}
+
 say(bold("Weighlock: no model reaches the GPU unweighed."))
 await trainBoth(await readDigits("train"))
 const registry = await publishBoth()
@@ -244,6 +310,7 @@ await flippedByte(registry, service)
 await strangersKey(registry, service)
 await olderVersion(registry, service)
 await service.stop()
-await registry.stop()
+const rewritten = await lastAct(registry)
+await rewritten.stop()
 say(`\n${green("Done")} in ${Math.round((Date.now() - startedAt) / 1000)} s. Nothing is left behind.`)
 process.exit(0)

@@ -5,14 +5,19 @@
  *     no keys                       stdout
  *     ! hint: …                     stderr
  *     [3]                           exit code, when it is not 0
- *     > write model/a.txt hello     a change of the folder: write, append, remove, chmod, link, mkdir
+ *     > write model/a.txt hello     a change of the folder: write, append, remove, copy, flip, chmod, link, mkdir
  *
- * `$REGISTRY` is the URL of the registry that `> registry DIR` started.
+ * `> receipt REF FILE` copies a receipt, `> unlogged FILE TO` takes the proof out of one.
+ * `> registry TRUST [DATA] [FLAGS]` and `> witness DATA` start a server, `> stop registry` ends it; `$REGISTRY` and
+ * `$WITNESS` are their URLs, `$LOG_KEY` and `$WITNESS_KEY` their verifier keys; after `> keys`, `$ALICE` is the id of hers.
+ * `> show FILE` is followed by what is in it.
  */
 import assert from "node:assert/strict"
 import {
   appendFileSync,
   chmodSync,
+  cpSync,
+  globSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -22,6 +27,7 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import { test } from "node:test"
+import { setTimeout as pause } from "node:timers/promises"
 import { Cli } from "../support/cli.ts"
 
 const folder = join(import.meta.dirname, "scripts")
@@ -58,19 +64,35 @@ function matches(found: string, expected: string): boolean {
 }
 
 async function change(cli: Cli, [verb = "", name = "", ...rest]: readonly string[]): Promise<void> {
-  const path = cli.path(name)
-  if (verb === "registry") {
-    const { announced } = await cli.start(
-      "registry",
-      "serve",
-      "--data",
-      "data",
-      "--trust",
-      join(name, "trust.json"),
-      "--log-level",
-      "silent",
-    )
-    cli.env["REGISTRY"] = cli.env["WEIGHLOCK_REGISTRY"] = announced.url
+  const path = name.includes("*") ? cli.path(globSync(name, { cwd: cli.folder })[0] ?? name) : cli.path(name)
+  if (verb === "registry" || verb === "witness") {
+    await (verb === "registry" ? startRegistry(cli, name, rest) : startWitness(cli, name))
+    return
+  }
+  if (verb === "pause") {
+    await pause(Number(name))
+    return
+  }
+  if (verb === "stop") {
+    await cli.stop(name)
+    return
+  }
+  if (verb === "receipt") {
+    writeFileSync(cli.path(rest[0] ?? ""), receiptOf(cli, name))
+    return
+  }
+  if (verb === "unlogged") {
+    const { entry: _, proof: __, ...bare } = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>
+    writeFileSync(cli.path(rest[0] ?? ""), JSON.stringify(bare))
+    return
+  }
+  if (verb === "policy") {
+    const { WITNESS, WITNESS_KEY } = cli.env
+    writeFileSync(path, `witness w1 ${WITNESS_KEY} ${WITNESS}\nquorum w1\n`)
+    return
+  }
+  if (verb === "keys") {
+    await nameKeys(cli)
     return
   }
   if (verb === "handwritten") {
@@ -88,11 +110,57 @@ async function change(cli: Cli, [verb = "", name = "", ...rest]: readonly string
   mkdirSync(dirname(path), { recursive: true })
   if (verb === "write") writeFileSync(path, `${rest.join(" ")}\n`)
   else if (verb === "append") appendFileSync(path, `${rest.join(" ")}\n`)
+  else if (verb === "program") writeFileSync(path, `#!/bin/sh\n${rest.join(" ")}\n`, { mode: 0o755 })
   else if (verb === "remove") rmSync(path, { recursive: true })
   else if (verb === "chmod") chmodSync(path, Number.parseInt(rest[0] ?? "", 8))
   else if (verb === "link") symlinkSync(rest[0] ?? "", path)
+  else if (verb === "copy") cpSync(path, cli.path(rest[0] ?? ""), { recursive: true })
+  else if (verb === "flip") flip(path, Number(rest[0]))
   else if (verb === "mkdir") mkdirSync(path, { recursive: true })
   else throw new Error(`no such change: ${verb}`)
+}
+
+async function startRegistry(cli: Cli, trust: string, rest: readonly string[]): Promise<void> {
+  const [data = "data", ...flags] = rest[0]?.startsWith("--") === true ? ["data", ...rest] : rest
+  const where = ["--data", data, "--trust", join(trust, "trust.json"), "--log-level", "silent"]
+  const { announced } = await cli.start("registry", "serve", ...where, ...flags)
+  cli.env["REGISTRY"] = cli.env["WEIGHLOCK_REGISTRY"] = announced.url
+  const info = (await (await fetch(`${announced.url}/api/v1/info`)).json()) as { log: { vkeys: string[] } }
+  cli.env["LOG_KEY"] = info.log.vkeys[0] ?? ""
+}
+
+async function startWitness(cli: Cli, data: string): Promise<void> {
+  const { announced } = await cli.start("witness", "serve", "--data", data, "--log-level", "silent")
+  cli.env["WITNESS"] = announced.url
+  cli.env["WITNESS_KEY"] = String(announced["vkey"])
+}
+
+/** What publish kept of that version. */
+function receiptOf(cli: Cli, name: string): string {
+  const texts = readdirSync(cli.path("home", "receipts")).map((file) =>
+    readFileSync(cli.path("home", "receipts", file), "utf8"),
+  )
+  const found = texts.find((text) => {
+    const { entry } = JSON.parse(text) as { entry: string }
+    const { model, subject } = JSON.parse(Buffer.from(entry, "base64").toString()) as { model: string; subject: string }
+    return `${model}@${subject}` === name
+  })
+  if (found === undefined) throw new Error(`no receipt of ${name}`)
+  return found
+}
+
+/** The ids of the keys here, by their labels: `$ALICE`. */
+async function nameKeys(cli: Cli): Promise<void> {
+  const { keys } = (await cli.json("key", "list")) as { keys: { label: string; keyid: string }[] }
+  for (const { label, keyid } of keys) cli.env[label.toUpperCase()] = keyid
+}
+
+/** Changes one bit of the byte at `at`, or so many before the end. */
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path)
+  const place = at < 0 ? bytes.length + at : at
+  bytes[place] = (bytes[place] ?? 0) ^ 1
+  writeFileSync(path, bytes)
 }
 
 /** Writes `root` again with another expiry, signed with alice's key, and makes it the one to trust. */
@@ -135,14 +203,16 @@ for (const name of readdirSync(folder).toSorted()) {
       for (const { line, command, expected } of parse(readFileSync(join(folder, name), "utf8"))) {
         const words = command
           .slice(2)
-          .replaceAll("$REGISTRY", cli.env["REGISTRY"] ?? "")
+          .replaceAll(/\$([A-Z_]+)/g, (_, variable: string) => cli.env[variable] ?? "")
           .split(" ")
-        if (command.startsWith("> ")) {
+        if (command.startsWith("> ") && words[0] !== "show") {
           await change(cli, words)
           continue
         }
-        assert.equal(words[0], "weighlock")
-        const found = transcript(await cli.run(...words.slice(1)))
+        const found =
+          words[0] === "weighlock"
+            ? transcript(await cli.run(...words.slice(1)))
+            : readFileSync(cli.path(words[1] ?? ""), "utf8")
         if (!matches(found, expected)) assert.equal(found, expected, `${name}:${line}: ${command}`)
       }
     } finally {

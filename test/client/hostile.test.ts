@@ -338,9 +338,26 @@ suite("bundles", { concurrency: 12 }, () => {
       SIGNATURE_INVALID: { ...forged, signatures: [{ keyid, sig: own?.sig ?? new Uint8Array(64) }] },
     }
     for (const [code, envelope] of Object.entries(replies)) {
-      shop.proxy.rule = onBundle(() => made(200, Buffer.from(formatBundle({ envelope }))))
+      shop.proxy.rule = onBundle(({ answer }) =>
+        made(200, Buffer.from(formatBundle({ ...parseBundle(answer.body), envelope }))),
+      )
       assert.equal(await codeOf(() => fetchModel(reference, shop.options)), code)
     }
+  })
+  for (const part of ["entry", "proof"] as const) {
+    test(`fetch refused: a bundle without its ${part}: it is not logged`, async (t) => {
+      const shop = await hostileClient(t, small)
+      shop.proxy.rule = edited((bundle) => delete bundle[part])
+      assert.equal(await codeOf(() => fetchModel(reference, shop.options)), "LOG_INVALID")
+    })
+  }
+  test("fetch refused: the entry and proof of another version of the same publisher", async (t) => {
+    const shop = await hostileClient(t, small)
+    const other = parseBundle(Buffer.from(await (await fetch(`${shop.peer.url}${asked}`)).arrayBuffer()))
+    shop.proxy.rule = onBundle(({ answer }) =>
+      made(200, Buffer.from(formatBundle({ ...other, envelope: parseBundle(answer.body).envelope }))),
+    )
+    assert.equal(await codeOf(() => fetchModel(reference, shop.options)), "LOG_INVALID")
   })
   test("fetch refused: two answers for one request (by version one thing, by digest another)", async (t) => {
     const shop = await hostileClient(t, small)
@@ -367,16 +384,14 @@ suite("bundles", { concurrency: 12 }, () => {
       return true
     })
   })
-  test("signEnvelope by a stranger beside the publisher: still the publisher's model", async (t) => {
+  test("fetch refused: a signature more than was logged, even one that nobody would count", async (t) => {
     const shop = await hostileClient(t, small)
-    shop.proxy.rule = () => null
     const bundle = parseBundle(
       Buffer.from(await (await fetch(`${shop.peer.url}/api/v1/models/${model}/versions/1.0.0`)).arrayBuffer()),
     )
-    const both = await signEnvelope(bundle.envelope, [ed25519Signer()])
-    shop.proxy.rule = onBundle(() => made(200, Buffer.from(formatBundle({ envelope: both }))))
-    const { manifest } = await fetchModel(reference, shop.options)
-    assert.deepEqual(manifest.signers, [shop.world.signer.publicKey.keyid])
+    const envelope = await signEnvelope(bundle.envelope, [ed25519Signer()])
+    shop.proxy.rule = onBundle(() => made(200, Buffer.from(formatBundle({ ...bundle, envelope }))))
+    assert.equal(await codeOf(() => fetchModel(reference, shop.options)), "LOG_INVALID")
   })
 })
 

@@ -20,16 +20,22 @@ import {
   importSigstore,
   isSigstoreBundle,
   type JsonObject,
+  type Leaf,
   makeStatement,
+  ManifestError,
+  openPublished,
   openTrustChain,
   parseBundle,
   parseEnvelope,
   parseJson,
+  parseLeaf,
   parseReference,
   parseStatement,
+  type SignedManifest,
   type Signer,
   signEnvelope,
   statementPayloadType,
+  type TrustChain,
   trustRootPayloadType,
   verify,
 } from "@weighlock/manifest"
@@ -37,6 +43,7 @@ import { hashFolder, signerFor } from "@weighlock/manifest/node"
 import { emptyCheckpoint } from "@weighlock/tlog"
 import { makeExample, testKey, writeAll } from "../support/make-example.ts"
 import { blockOf, readPage } from "../support/markdown.ts"
+import { noteKey, TinyLog } from "../support/tiny-log.ts"
 
 const run = promisify(execFile)
 const page = readPage("format.md")
@@ -113,6 +120,10 @@ interface EnvelopeJson {
   payload: string
   payloadType: string
   signatures: { keyid: string; sig: string }[]
+}
+interface BundleJson {
+  envelope: EnvelopeJson
+  entry?: string
   proof?: string
 }
 
@@ -371,12 +382,6 @@ const bad: Case[] = [
     edit: envelopeJson("envelope.json", (envelope) => (envelope.payload = flipBit(envelope.payload, 900))),
   },
   {
-    name: "a proof nobody can check",
-    because: "speaks of a log",
-    signed: "bundle.json",
-    edit: envelopeJson("bundle.json", (bundle) => (bundle.proof = "x")),
-  },
-  {
     name: "wrong part digests",
     because: "digests of its parts",
     edit: (folder) => withParts(folder, (parts) => (parts.digests = flipBit(parts.digests, 300))),
@@ -442,11 +447,88 @@ for (const bit of [0, 255, 256, 511]) {
   })
 }
 
+function bundleJson(change: (bundle: BundleJson) => void): Edit {
+  return rewrite("bundle.json", (bytes) => {
+    const bundle = JSON.parse(bytes.toString()) as BundleJson
+    change(bundle)
+    return Buffer.from(JSON.stringify(bundle))
+  })
+}
+
+/** The example's envelope, really logged by `key` as `changes` say, among `others` entries. */
+function logged(changes: Partial<Leaf>, key = logKey, others = 4, at = 0): Edit {
+  return async (folder) => {
+    const trustChain = openTrustChain([await readFile(join(folder, "trust.json"))], { by: "file" })
+    const envelope = parseEnvelope(await readFile(join(folder, "envelope.json")))
+    const log = new TinyLog(trustChain, logKey)
+    for (let before = 0; before < at; before++) log.append(encodeUtf8(`${before}`), encodeUtf8(""))
+    const index = log.publish(envelope, changes)
+    for (let after = 0; after < others; after++) log.append(encodeUtf8(`${after}`), encodeUtf8(""))
+    await writeFile(join(folder, "bundle.json"), formatBundle(log.signWith(key).bundle(envelope, index)))
+  }
+}
+
+const origin = "models.acme.example/log"
+const logKey = noteKey(origin, testKey("log").key)
+const bundle = parseBundle(example.get("bundle.json") ?? new Uint8Array())
+const other: Leaf = { ...parseLeaf(bundle.entry ?? new Uint8Array()), subject: "1.2.1" }
+const changedProof = (from: RegExp | string, to: string | ((found: string) => string)): Edit =>
+  bundleJson((each) => (each.proof = (each.proof ?? "").replace(from, typeof to === "string" ? () => to : to)))
+const line = /^.{44}$/m // the first hash
+
+const signed = "bundle.json"
+for (const [others, at] of [
+  [0, 0],
+  [1, 0],
+  [0, 1],
+  [0, 6],
+  [3, 2],
+  [30, 11],
+]) {
+  const name = `logged after ${at} and before ${others} more`
+  good.push({ name, signed, edit: logged({}, logKey, others, at), good: true })
+}
+const inLog: readonly (readonly [name: string, because: string, edit: Edit])[] = [
+  ["no entry", "it is not logged", bundleJson((each) => delete each.entry)],
+  ["no proof", "it is not logged", bundleJson((each) => delete each.proof)],
+  ["a proof that is none", "this is no proof", bundleJson((each) => (each.proof = "x"))],
+  ["another index", "does not lead to the root", changedProof("index 2", "index 3")],
+  ["an index past the end", "no such publish", changedProof("index 2", "index 5")],
+  ["the genesis's index", "no such publish", changedProof("index 2", "index 0")],
+  ["a hash less", "does not lead to the root|too long", changedProof(/^.{44}\n/m, "")],
+  ["a hash more", "too long", changedProof(line, (hash) => `${hash}\n${hash}\n${hash}`)],
+  ["a bit of a hash", "does not lead to the root", changedProof(line, (hash) => flipBit(hash, 9))],
+  ["another size", "does not match", changedProof("\n5\n", "\n6\n")],
+  ["another origin", "does not match", changedProof(`\n${origin}\n`, "\nmodels.evil.example/log\n")],
+  [
+    "a bit of the entry",
+    "does not lead to the root",
+    bundleJson((each) => (each.entry = flipBit(each.entry ?? "", 99))),
+  ],
+  ["no signature of the log", "not signed by the log", logged({}, noteKey(origin))],
+  ["another log's signature", "not signed by the log", logged({}, noteKey("models.evil.example/log", logKey.key))],
+  ["a bit of the log's signature", "does not match", changedProof(/\S+\n$/, (sig) => `${flipBit(sig, 300)}\n`)],
+  ["a genuine proof of another version", "of something else", logged(other)],
+  [
+    "a genuine proof of another payload",
+    "of something else",
+    logged({ payload: { ...other.payload, sha256: "0".repeat(64) } }),
+  ],
+  [
+    "a genuine proof of other signatures",
+    "of something else",
+    logged({ signatures: [{ keyid: bob.publicKey.keyid, sig: new Uint8Array(64) }] }),
+  ],
+  ["a genuine proof of another operation", "of something else", logged({ op: "alias" })],
+  ["a bit of the signature", "does not match", bundleJson(({ envelope }) => flipSignature(envelope, 0, 77))],
+]
+for (const [name, because, edit] of inLog) bad.push({ name: `in the log: ${name}`, because, signed, edit })
+
 async function theirVerdict(folder: string, { signed, asked, pin }: Case): Promise<{ ok: boolean; said: string }> {
   const pinned = pin === undefined ? [] : [`sha256:${pin}`]
   const args = ["verify.sh", "trust.json", signed ?? "envelope.json", "model", asked ?? reference, ...pinned]
   try {
-    const { stdout } = await run("bash", args, { cwd: folder })
+    const { stdout } = await run("bash", args, { cwd: folder, timeout: 60_000 })
     return { ok: true, said: stdout.trim() }
   } catch (error) {
     const { code, stderr } = error as { code: unknown; stderr: string }
@@ -460,14 +542,7 @@ async function ourVerdict(folder: string, { signed, asked, pin }: Case): Promise
   try {
     const pinned = pin === undefined ? ({ by: "file" } as const) : ({ by: "digest", digest: pin } as const)
     const trustChain = openTrustChain([await readFile(join(folder, "trust.json"))], pinned)
-    const manifest = verify({
-      reference: parseReference(asked ?? reference),
-      bundle: readSigned(await readFile(join(folder, signed ?? "envelope.json"))),
-      trustChain,
-      seen: emptyCheckpoint(trustChain.current.log.origin),
-      consistency: [],
-      now: new Date(),
-    })
+    const manifest = openSigned(await readFile(join(folder, signed ?? "envelope.json")), asked ?? reference, trustChain)
     return isDeepStrictEqual(await hashFolder(join(folder, "model"), { exclude: manifest.exclude }), manifest.resources)
   } catch (error) {
     assert.match(String((error as { code?: unknown }).code), /^[A-Z_]+$/, String(error))
@@ -475,10 +550,19 @@ async function ourVerdict(folder: string, { signed, asked, pin }: Case): Promise
   }
 }
 
-function readSigned(bytes: Uint8Array): ReturnType<typeof parseBundle> {
+/** As `weighlock verify` does: a bundle must be logged, an envelope or a Sigstore bundle cannot be. */
+function openSigned(bytes: Uint8Array, asked: string, trustChain: TrustChain): SignedManifest {
   const value = parseJson(bytes) as JsonObject
-  if (isSigstoreBundle(value)) return { envelope: importSigstore(bytes) }
-  return value["mediaType"] === undefined ? { envelope: parseEnvelope(bytes) } : parseBundle(bytes)
+  if (value["mediaType"] !== undefined && !isSigstoreBundle(value)) {
+    const seen = emptyCheckpoint(trustChain.current.log.origin)
+    const request = { reference: parseReference(asked), seen, consistency: [], maxStaleness: null, now: new Date() }
+    return verify({ ...request, bundle: parseBundle(bytes), trustChain })
+  }
+  const envelope = isSigstoreBundle(value) ? importSigstore(bytes) : parseEnvelope(bytes)
+  const manifest = openPublished(envelope, trustChain, new Date())
+  const { model, version, digest } = manifest
+  if (asked === `${model}@${version}` || asked === `${model}@sha256:${digest}`) return manifest
+  throw new ManifestError("SUBJECT_MISMATCH", asked)
 }
 
 async function inFolder(t: TestContext, edit: Edit | undefined): Promise<string> {

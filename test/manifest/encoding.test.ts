@@ -14,6 +14,8 @@ import {
   parseTime,
   sha256Hex,
 } from "@weighlock/manifest"
+import { decodeBase64 as strictBase64 } from "@weighlock/tlog"
+import { decodeBase64Slowly, encodeBase64Slowly } from "../../packages/tlog/src/encoding.ts"
 
 const code = { code: "MANIFEST_INVALID" }
 const badBase64 = [
@@ -129,4 +131,25 @@ for (const bad of badTimes)
   test(`time refused: ${JSON.stringify(bad)}`, () => assert.throws(() => parseTime(bad, "x"), code))
 test("time: a leap day is there, and formats back", () => {
   assert.equal(formatTime(parseTime("2028-02-29T23:59:59Z", "x")), "2028-02-29T23:59:59Z")
+})
+
+test("base64: the engine's own and ours judge every text alike", () => {
+  const slowly = (text: string): string | null => {
+    const bytes = decodeBase64Slowly(text)
+    return bytes === null ? null : encodeBase64Slowly(bytes)
+  }
+  const natively = (text: string): string | null => {
+    const bytes = strictBase64(text)
+    return bytes === null ? null : encodeBase64(bytes)
+  }
+  const texts = fc.oneof(
+    fc.string({ unit: fc.constantFrom(..."ABab01+/=-_ \n\t\0é".split("")) }),
+    fc.base64String(),
+    fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString("base64")),
+  )
+  for (const bad of badBase64) assert.equal(natively(bad), slowly(bad), JSON.stringify(bad))
+  fc.assert(
+    fc.property(texts, (text) => assert.equal(natively(text), slowly(text))),
+    { numRuns: 2000 },
+  )
 })

@@ -231,7 +231,12 @@ test("publish: a stranger's signature is refused, and beside a good one does not
 })
 test("publish: at POST a stranger's signature is refused even beside a good one", async () => {
   const trustChain = await makeChain([alice])
-  const request = { trustChain, model: "acme/mnist", now: new Date("2026-11-24T00:00:00Z") }
+  const request = {
+    trustChain,
+    model: "acme/mnist",
+    now: new Date("2026-11-24T00:00:00Z"),
+    verifiers: "native" as const,
+  }
   assert.equal(admitPublish({ ...request, envelope: await signDraft([alice]) }).model, "acme/mnist")
   const envelope = await signDraft([alice, stranger])
   assert.throws(() => admitPublish({ ...request, envelope }), untrusted)

@@ -185,8 +185,17 @@ test("what is not there yet, or in another spelling, is 404", async (t) => {
     "/api/v1/models/acme/mnist/aliases/prod",
     "/api/v1/revocations",
     "/api/v1/models/acme/mnist/history",
-    "/log/checkpoint",
-    "/api/v1/log/proof/0",
+    "/log",
+    "/log/tile",
+    "/log/tile/0/001",
+    "/log/tile/0/000",
+    "/log/tile/0/000.p/3",
+    "/log/tile/8/000.p/1",
+    "/log/tile/entries/000.p/3",
+    `/log/payload/sha256/${"0".repeat(64)}`,
+    "/api/v1/log/proof/2",
+    "/api/v1/log/proof/0?size=3",
+    "/api/v1/log/consistency?from=1&to=3",
     "/api/v1/trust/2",
     "/api/v1/models/acme/mnist",
     "/api/v1/models/acme/mnist/versions/1.0.0",
@@ -291,7 +300,7 @@ test("info, trust, probes and metrics", async (t) => {
   const peer = await startPeer(t)
   const { json: info } = await peer.call("GET", "/api/v1/info")
   assert.equal(info.log.origin, "models.acme.example/log")
-  assert.equal(info.log.size, 0)
+  assert.equal(info.log.size, 2) // genesis and trust root
   assert.equal(info.trust.version, 1)
   const [newest, first] = [await peer.call("GET", "/api/v1/trust"), await peer.call("GET", "/api/v1/trust/1")]
   assert.deepEqual(newest.bytes, first.bytes)
@@ -302,4 +311,6 @@ test("info, trust, probes and metrics", async (t) => {
     metrics.bytes.toString(),
     /weighlock_http_requests_total\{method="GET",route="\/api\/v1\/info",status="200"\} 1/,
   )
+  assert.match(metrics.bytes.toString(), /^weighlock_log_size 2$/m)
+  assert.match(metrics.bytes.toString(), /^weighlock_log_checkpoint_seconds \d{10}/m)
 })

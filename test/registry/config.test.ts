@@ -183,48 +183,6 @@ test("the registry calls itself by its package's version", async () => {
   assert.equal(productVersion, (JSON.parse(text) as { version: string }).version)
 })
 
-const trigger = "DROP TRIGGER manifests_never_updated;"
-const garble = "UPDATE manifests SET envelope = CAST(replace(CAST(envelope AS TEXT), 'eyJ', 'eyK') AS BLOB);"
-const restored =
-  "CREATE TRIGGER manifests_never_updated BEFORE UPDATE ON manifests BEGIN SELECT RAISE(ABORT, 'manifests: published rows never change'); END;"
-for (const [name, sql] of [
-  ["a trigger dropped", trigger],
-  ["a table more", "CREATE TABLE more (a)"],
-  ["a garbled envelope", trigger + garble + restored],
-  ["a row under another version", `${trigger} UPDATE manifests SET version = '2.0.0'; ${restored}`],
-  ["an empty envelope", `${trigger} UPDATE manifests SET envelope = x''; ${restored}`],
-  ["a ledger deleted", null],
-] as const) {
-  test(`refused at start: ${name}`, async (t) => {
-    const peer = await startPeer(t)
-    const bytes = random(10)
-    await peer.upload(bytes)
-    await peer.publish(await signed(peer.world, [bytes]))
-    await peer.close()
-    const path = join(peer.world.folder, "data", "ledger.sqlite")
-    if (sql === null) await rm(path)
-    else await alter(path, sql)
-    await assert.rejects(startPeer(t, {}, peer.world), { code: "STORE_FAILED" })
-  })
-}
-
-async function alter(path: string, sql: string): Promise<void> {
-  const { DatabaseSync } = await import("node:sqlite")
-  const db = new DatabaseSync(path)
-  db.exec(sql)
-  db.close()
-}
-
-test("a row damaged while the registry runs is not served, and nobody is blamed", async (t) => {
-  const peer = await startPeer(t)
-  const bytes = random(10)
-  await peer.upload(bytes)
-  await peer.publish(await signed(peer.world, [bytes]))
-  await alter(join(peer.world.folder, "data", "ledger.sqlite"), `${trigger} UPDATE manifests SET envelope = x'00'`)
-  const reply = await peer.call("GET", "/api/v1/models/acme/mnist/versions/1.0.0")
-  assert.deepEqual([reply.status, reply.code], [503, "STORE_FAILED"])
-})
-
 for (const [days, warnings] of [
   [365, 0],
   [10, 1],

@@ -1,4 +1,4 @@
-/** The SQLite ledger: settings that hold on every open, rows that never change, one winner per version. */
+/** The SQLite ledger: settings that hold on every open, rows that never change, a head that moves by compare-and-swap. */
 import assert from "node:assert/strict"
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -6,22 +6,34 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
 
-import { type Candidate, SqliteLedger, lockWriter } from "@weighlock/registry"
+import { type LogCommit, type LogHead, type NewEntry, SqliteLedger, lockWriter } from "@weighlock/registry"
+import { emptyRoot, hashLeaf } from "@weighlock/tlog"
 
 const hex = (digit: string): string => digit.repeat(64)
-const candidate = (digit: string, version = "1.0.0", blobs: string[] = []): Candidate => ({
-  digest: hex(digit),
-  model: "acme/mnist",
-  version,
-  createdAt: "2026-11-23T12:00:00Z",
-  envelope: Buffer.from(`envelope ${digit}`),
-  blobs,
-})
+const root = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
 function tempFile(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "weighlock-ledger-"))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return join(folder, "ledger.sqlite")
+}
+
+/** The entry that publishes `version` of acme/mnist as the `index`-th of all. */
+function published(index: number, version: string, digest: string, blobs: string[] = []): NewEntry {
+  const leaf = Buffer.from(`leaf ${index}`)
+  const manifest = { digest, model: "acme/mnist", version, createdAt: "2026-11-23T12:00:00Z", blobs }
+  return { index, leaf, hash: hashLeaf(leaf), place: { model: "acme/mnist", seq: index }, manifest }
+}
+
+function commitOf(from: LogHead, entries: NewEntry[], note = "note"): LogCommit {
+  const size = from.size + entries.length
+  return { from, to: { size, root: root(size) }, entries, tiles: [], note: `${note} ${size}` }
+}
+
+async function headOf(ledger: SqliteLedger): Promise<LogHead> {
+  const head = await ledger.head()
+  assert.ok(head)
+  return head
 }
 
 const expectedPragmas = {
@@ -32,7 +44,7 @@ const expectedPragmas = {
   cell_size_check: 1,
   busy_timeout: 5000,
   application_id: 0x574c5247,
-  user_version: 1,
+  user_version: 2,
 }
 
 test("the pragmas hold on the first open and on every later one", async (t) => {
@@ -55,30 +67,55 @@ test("every table is STRICT", async (t) => {
   db.close()
   assert.deepEqual(tables.map(({ name }) => String(name)).toSorted(), [
     "blobs",
+    "log_checkpoints",
+    "log_cosignatures",
+    "log_entries",
+    "log_head",
+    "log_tiles",
     "manifest_blobs",
     "manifests",
+    "payloads",
     "trust_roots",
   ])
   assert.ok(tables.every(({ strict }) => strict === 1))
 })
 
-test("published rows can be neither updated nor deleted, whoever asks", async (t) => {
+test("published rows can be neither updated nor deleted nor replaced, whoever asks", async (t) => {
   const path = tempFile(t)
   const ledger = new SqliteLedger(path)
-  await ledger.addTrustRoot({ version: 1, digest: hex("a"), envelope: Buffer.from("root") })
   await ledger.recordBlobs([{ sha256: hex("b"), size: 1 }])
-  await ledger.publish([candidate("c", "1.0.0", [hex("b")])])
+  const leaf = Buffer.from("root")
+  const trust: NewEntry = { index: 0, leaf, hash: hashLeaf(leaf), trustRoot: { version: 1, digest: hex("a") } }
+  const manifest = { ...published(1, "1.0.0", hex("c"), [hex("b")]), payload: { sha256: hex("c"), bytes: leaf } }
+  const tiles = [{ level: 0, n: 0, hashes: new Uint8Array(8192) }]
+  await ledger.commit({ ...commitOf(await ledger.fence(), [trust, manifest]), tiles })
   await ledger.close()
   const db = new DatabaseSync(path)
   t.after(() => db.close())
   for (const change of [
-    "UPDATE manifests SET envelope = x'00'",
+    "UPDATE log_entries SET leaf = x'00'",
+    "DELETE FROM log_entries",
+    "INSERT OR REPLACE INTO log_entries SELECT * FROM log_entries WHERE idx = 1",
+    "INSERT OR REPLACE INTO log_entries SELECT 2, hash, model, seq, x'00' FROM log_entries WHERE idx = 1",
+    "INSERT INTO log_entries VALUES (7, zeroblob(32), NULL, NULL, x'00')",
+    "UPDATE log_tiles SET hashes = zeroblob(8192)",
+    "DELETE FROM log_tiles",
+    "INSERT OR REPLACE INTO log_tiles SELECT * FROM log_tiles",
+    "UPDATE log_checkpoints SET note = 'other'",
+    "DELETE FROM log_checkpoints",
+    "INSERT OR REPLACE INTO log_checkpoints SELECT * FROM log_checkpoints",
+    "UPDATE log_head SET size = 1",
+    "UPDATE log_head SET root = zeroblob(32)",
+    "UPDATE log_head SET epoch = 0",
+    "DELETE FROM log_head",
+    "INSERT OR REPLACE INTO log_head VALUES (1, 9, zeroblob(32), 9)",
+    "UPDATE payloads SET bytes = x'00'",
+    "DELETE FROM payloads",
     "UPDATE manifests SET version = '2.0.0'",
     "DELETE FROM manifests",
-    "INSERT OR REPLACE INTO manifests (position, digest, model, version, created_at, envelope) SELECT position, digest, model, version, created_at, x'00' FROM manifests",
-    "INSERT OR REPLACE INTO manifests (digest, model, version, created_at, envelope) SELECT digest, model, version, created_at, x'00' FROM manifests",
-    "INSERT OR REPLACE INTO trust_roots (version, digest, envelope) SELECT version, digest, x'00' FROM trust_roots",
-    "UPDATE trust_roots SET envelope = x'00'",
+    "INSERT OR REPLACE INTO manifests SELECT * FROM manifests",
+    "INSERT OR REPLACE INTO trust_roots SELECT * FROM trust_roots",
+    "UPDATE trust_roots SET version = 2",
     "DELETE FROM trust_roots",
     "UPDATE manifest_blobs SET blob = blob",
     "DELETE FROM manifest_blobs",
@@ -87,6 +124,8 @@ test("published rows can be neither updated nor deleted, whoever asks", async (t
   ]) {
     assert.throws(() => db.exec(change), change)
   }
+  db.exec("INSERT OR REPLACE INTO payloads SELECT sha256, x'00' FROM payloads") // is ignored
+  assert.deepEqual(db.prepare("SELECT bytes FROM payloads").get()?.["bytes"], new Uint8Array(leaf))
 })
 
 test("what was written is there after a re-open", async (t) => {
@@ -94,58 +133,120 @@ test("what was written is there after a re-open", async (t) => {
   const parts = { size: 8_388_608, digests: [hex("1"), hex("2")] }
   const before = new SqliteLedger(path)
   await before.recordBlobs([{ sha256: hex("b"), size: 9_000_000, parts }])
-  await before.publish([candidate("c", "1.0.0", [hex("b"), hex("b")])])
+  const entry = published(0, "1.0.0", hex("c"), [hex("b"), hex("b")])
+  await before.commit(commitOf(await before.fence(), [entry]))
   await before.close()
   const after = new SqliteLedger(path)
   t.after(() => after.close())
-  assert.deepEqual((await after.blobs([hex("b"), hex("f")])).get(hex("b")), {
-    sha256: hex("b"),
-    size: 9_000_000,
-    parts,
-  })
-  const { blobs: _, ...publication } = candidate("c")
-  assert.deepEqual(await after.byVersion("acme/mnist", "1.0.0"), publication)
-  assert.deepEqual(await after.byDigest(hex("c")), publication)
+  const facts = { sha256: hex("b"), size: 9_000_000, parts }
+  assert.deepEqual((await after.blobs([hex("b"), hex("f")])).get(hex("b")), facts)
+  const found = await after.byVersion("acme/mnist", "1.0.0")
+  assert.equal(found?.digest, hex("c"))
+  assert.deepEqual(Buffer.from(found.entry.leaf), entry.leaf)
+  assert.deepEqual(await after.byDigest(hex("c")), found)
   assert.equal(await after.byDigest(hex("d")), null)
+  assert.equal(await after.checkpoint(1), "note 1")
+  assert.equal(await after.checkpoint(2), null)
+  assert.deepEqual(new Uint8Array((await headOf(after)).root), root(1))
 })
 
-test("the first candidate of a batch is bound, the others learn who was", async (t) => {
+test("facts: who holds the version, which blobs are missing, the model's newest entry", async (t) => {
   const ledger = new SqliteLedger(tempFile(t))
   t.after(() => ledger.close())
-  const batch = [candidate("1"), candidate("2"), candidate("1"), candidate("3", "2.0.0", [hex("e")])]
-  const [first, second, third, fourth] = await ledger.publish(batch)
-  assert.ok(first && "created" in first && first.created)
-  assert.ok(second && "created" in second && !second.created && second.holder.digest === hex("1"))
-  assert.ok(third && "created" in third && !third.created && third.holder.digest === hex("1"))
-  assert.deepEqual(fourth, { missing: [hex("e")] })
-  assert.equal(await ledger.byVersion("acme/mnist", "2.0.0"), null)
+  await ledger.recordBlobs([{ sha256: hex("b"), size: 1 }])
+  const [first, second] = [published(0, "1.0.0", hex("c")), published(1, "1.1.0", hex("d"))]
+  await ledger.commit(commitOf(await ledger.fence(), [first, second]))
+  const wanted = [
+    { model: "acme/mnist", version: "1.0.0", blobs: [hex("b")] },
+    { model: "acme/other", version: "1.0.0", blobs: [hex("b"), hex("e")] },
+  ]
+  const [held, unknown] = await ledger.facts(wanted)
+  assert.deepEqual(held, {
+    holder: { index: 0, digest: hex("c") },
+    missing: [],
+    newest: { seq: 1, hash: second.hash },
+  })
+  assert.deepEqual(unknown, { holder: null, missing: [hex("e")], newest: null })
+})
+
+test("a commit that was planned for another head is refused, and writes nothing", async (t) => {
+  const ledger = new SqliteLedger(tempFile(t))
+  t.after(() => ledger.close())
+  const head = await ledger.fence()
+  assert.deepEqual([head.size, new Uint8Array(head.root), head.epoch], [0, emptyRoot(), 1])
+  const entry = published(0, "1.0.0", hex("c"))
+  for (const stale of [
+    { ...head, size: 1 },
+    { ...head, root: root(9) },
+    { ...head, epoch: 0 },
+  ]) {
+    await assert.rejects(ledger.commit({ ...commitOf(head, [entry]), from: stale }), { code: "CONFLICT" })
+  }
+  assert.equal((await headOf(ledger)).size, 0)
+  await assert.rejects(ledger.entries(0, 1), { code: "STORE_FAILED" })
+  await ledger.commit(commitOf(head, [entry]))
+  assert.equal((await headOf(ledger)).size, 1)
+})
+
+test("who opens the ledger later fences off who had it before", async (t) => {
+  const path = tempFile(t)
+  const [before, after] = [new SqliteLedger(path), new SqliteLedger(path)]
+  t.after(() => Promise.all([before.close(), after.close()]))
+  const stale = await before.fence()
+  const head = await after.fence()
+  assert.equal(head.epoch, stale.epoch + 1)
+  await assert.rejects(before.commit(commitOf(stale, [published(0, "1.0.0", hex("c"))])), { code: "CONFLICT" })
+  await after.commit(commitOf(head, [published(0, "1.0.0", hex("c"))]))
+})
+
+test("a commit that fails in the middle leaves nothing", async (t) => {
+  const ledger = new SqliteLedger(tempFile(t))
+  t.after(() => ledger.close())
+  const head = await ledger.fence()
+  const entries = [published(0, "1.0.0", hex("c")), published(1, "1.0.0", hex("d"))] // one version twice
+  await assert.rejects(ledger.commit(commitOf(head, entries)))
+  assert.deepEqual(await headOf(ledger), head)
+  assert.equal(await ledger.byVersion("acme/mnist", "1.0.0"), null)
+  assert.equal((await ledger.facts([{ model: "acme/mnist", version: "1.0.0", blobs: [] }]))[0]?.newest, null)
 })
 
 test("only old blobs that no manifest needs are forgotten", async (t) => {
   const ledger = new SqliteLedger(tempFile(t))
   t.after(() => ledger.close())
   await ledger.recordBlobs([hex("a"), hex("b")].map((sha256) => ({ sha256, size: 1 })))
-  await ledger.publish([candidate("c", "1.0.0", [hex("a")])])
+  await ledger.commit(commitOf(await ledger.fence(), [published(0, "1.0.0", hex("c"), [hex("a")])]))
   assert.deepEqual(await ledger.forgetBlobs(Date.now() - 60_000), [])
   assert.deepEqual(await ledger.forgetBlobs(Date.now() + 60_000), [hex("b")])
   assert.deepEqual([...(await ledger.blobs([hex("a"), hex("b")])).keys()], [hex("a")])
 })
 
-test("a trust root of a known version can't be replaced", async (t) => {
+test("a cosignature is kept once a witness, the last one told", async (t) => {
   const ledger = new SqliteLedger(tempFile(t))
   t.after(() => ledger.close())
-  const root = { version: 1, digest: hex("a"), envelope: Buffer.from("root") }
-  await ledger.addTrustRoot(root)
-  await ledger.addTrustRoot(root)
-  await assert.rejects(ledger.addTrustRoot({ ...root, digest: hex("b") }), { code: "CONFLICT" })
+  await ledger.commit(commitOf(await ledger.fence(), [published(0, "1.0.0", hex("c"))]))
+  await ledger.addCosignatures(1, [{ vkey: "w1", line: "old" }])
+  await ledger.addCosignatures(1, [
+    { vkey: "w1", line: "new" },
+    { vkey: "w2", line: "other" },
+  ])
+  assert.deepEqual(await ledger.cosignatures(1), [
+    { vkey: "w1", line: "new" },
+    { vkey: "w2", line: "other" },
+  ])
+  assert.deepEqual(await ledger.cosignedSizes(10), [1])
+  await assert.rejects(ledger.addCosignatures(2, [{ vkey: "w1", line: "of nothing" }]))
 })
 
-test("a database of somebody else is refused", (t) => {
-  const path = tempFile(t)
-  const db = new DatabaseSync(path)
+test("a database of somebody else is refused, and one made before the log", async (t) => {
+  const [other, old] = [tempFile(t), tempFile(t)]
+  const db = new DatabaseSync(other)
   db.exec("CREATE TABLE other (a)")
   db.close()
-  assert.throws(() => new SqliteLedger(path), { code: "USAGE" })
+  assert.throws(() => new SqliteLedger(other), { code: "USAGE" })
+  const before = new DatabaseSync(old)
+  before.exec("CREATE TABLE manifests (a); PRAGMA application_id = 0x574c5247; PRAGMA user_version = 1")
+  before.close()
+  assert.throws(() => new SqliteLedger(old), { code: "USAGE", message: /before the registry kept a log/ })
 })
 
 test("garbage and torn files are refused", async (t) => {
@@ -154,8 +255,9 @@ test("garbage and torn files are refused", async (t) => {
   assert.throws(() => new SqliteLedger(garbage), { code: "STORE_FAILED" })
   const torn = tempFile(t)
   const ledger = new SqliteLedger(torn)
-  for (let i = 0; i < 100; i++)
-    await ledger.publish([{ ...candidate("a"), digest: i.toString(16).padStart(64, "0"), version: `1.0.${i}` }])
+  const digest = (i: number): string => i.toString(16).padStart(64, "0")
+  const entries = Array.from({ length: 100 }, (_, i) => published(i, `1.0.${i}`, digest(i)))
+  await ledger.commit(commitOf(await ledger.fence(), entries))
   await ledger.close()
   const size = readFileSync(torn).length
   const file = openSync(torn, "r+")

@@ -11,6 +11,13 @@ const expected: Record<string, string[]> = {
   "/api/v1/models/{namespace}/{name}/versions": ["post"],
   "/api/v1/models/{namespace}/{name}/versions/{version}": ["get", "head"],
   "/api/v1/manifests/sha256/{sha256}": ["get", "head"],
+  "/api/v1/models/{namespace}/{name}/history": ["get", "head"],
+  "/api/v1/log/proof/{index}": ["get", "head"],
+  "/api/v1/log/consistency": ["get", "head"],
+  "/api/v1/log/entries": ["get", "head"],
+  "/log/checkpoint": ["get", "head"],
+  "/log/tile/{tile}": ["get", "head"],
+  "/log/payload/sha256/{sha256}": ["get", "head"],
   "/api/v1/trust": ["get", "head"],
   "/api/v1/trust/{version}": ["get", "head"],
   "/api/v1/uploads": ["post"],
@@ -28,6 +35,8 @@ const samples: Record<string, string> = {
   version: "1.0.0",
   sha256: "0".repeat(64),
   part: "1",
+  index: "0",
+  tile: "0/000.p/1",
 }
 
 test("the document lists exactly the routes of the contract", async (t) => {
@@ -67,6 +76,21 @@ test("answers have the members the document says", async (t) => {
     [(await peer.call("GET", "/api/v1/models")).json, "/api/v1/models", "get"],
     [(await peer.call("GET", "/api/v1/models/acme/mnist")).json, "/api/v1/models/{namespace}/{name}", "get"],
     [asked.json, "/api/v1/uploads", "post"],
+    [(await peer.call("GET", "/api/v1/trust")).json, "/api/v1/trust", "get"],
+    [(await peer.call("GET", "/readyz")).json, "/readyz", "get"],
+    [(await peer.call("GET", "/api/v1/log/proof/2")).json, "/api/v1/log/proof/{index}", "get"],
+    [(await peer.call("GET", "/api/v1/log/consistency?from=2&to=3")).json, "/api/v1/log/consistency", "get"],
+    [(await peer.call("GET", "/api/v1/log/entries?from=0")).json, "/api/v1/log/entries", "get"],
+    [
+      (await peer.call("GET", "/api/v1/models/acme/mnist/history")).json,
+      "/api/v1/models/{namespace}/{name}/history",
+      "get",
+    ],
+    [
+      (await peer.call("GET", "/api/v1/models/acme/mnist/versions/1.0.0")).json,
+      "/api/v1/models/{namespace}/{name}/versions/{version}",
+      "get",
+    ],
   ]
   for (const [value, path, method] of cases) {
     const schema = document.paths[path]?.[method]?.responses["200"]?.content["application/json"]?.schema

@@ -12,6 +12,7 @@ export interface Outcome {
 }
 
 export interface Background {
+  readonly argv: readonly string[]
   /** The first line of stdout, parsed. */
   readonly announced: { readonly url: string; readonly pid: number; readonly [key: string]: unknown }
   stop(): Promise<number>
@@ -78,6 +79,7 @@ export class Cli {
       ended.then((code) => Promise.reject(new Error(`ended with ${code}: ${stdout}${stderr}`))),
     ])
     const background: Background = {
+      argv,
       announced: JSON.parse(line) as Background["announced"],
       stop: async () => {
         this.#running.delete(background)
@@ -87,6 +89,11 @@ export class Cli {
     }
     this.#running.add(background)
     return background
+  }
+
+  /** Ends what was started last with this command. */
+  async stop(command: string): Promise<void> {
+    await [...this.#running].findLast(({ argv }) => argv[0] === command)?.stop()
   }
 
   async close(): Promise<void> {

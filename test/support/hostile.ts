@@ -37,6 +37,8 @@ export type Rule = (exchange: Exchange) => Answer | null
 
 export interface Hostile {
   readonly url: string
+  /** The registry that is asked. */
+  target: string
   rule: Rule
   readonly seen: Omit<Exchange, "answer">[]
   /** Bytes that went out in bodies. */
@@ -55,7 +57,7 @@ export async function startHostile(t: TestContext, target: string, rule: Rule = 
     counts.set(key, count)
     const exchange = { method, path: url, headers, body: await all(request), isBlob: /\/blobs\//.test(url), count }
     hostile.seen.push(exchange)
-    const answer = await forward(target, exchange)
+    const answer = await forward(hostile.target, exchange)
     hostile.sent += await send(response, hostile.rule({ ...exchange, answer }) ?? answer)
   }
   server.on("clientError", (_, socket) => socket.destroy())
@@ -65,7 +67,7 @@ export async function startHostile(t: TestContext, target: string, rule: Rule = 
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  const hostile: Hostile = { url: `http://127.0.0.1:${port}`, rule, seen: [], sent: 0 }
+  const hostile: Hostile = { url: `http://127.0.0.1:${port}`, target, rule, seen: [], sent: 0 }
   return hostile
 }
 

@@ -6,26 +6,31 @@
  *
  * The private keys are published on purpose. They are test keys: whoever trusts them trusts everyone.
  */
-import { createHash, createPrivateKey } from "node:crypto"
+import { createHash, createPrivateKey, type KeyObject } from "node:crypto"
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import {
+  type Bundle,
   canonicalJson,
   encodeBase64,
   encodeUtf8,
+  type Envelope,
   exportSigstore,
   formatBundle,
   formatEnvelope,
   makeStatement,
+  openTrustChain,
   publicKeyPem,
   signEnvelope,
   type Signer,
   statementPayloadType,
+  type TrustChain,
   trustRootPayloadType,
 } from "@weighlock/manifest"
 import { formatPrivateKey, hashFolder, signerFor } from "@weighlock/manifest/node"
 import { formatVkey } from "@weighlock/tlog"
+import { noteKey, TinyLog } from "./tiny-log.ts"
 
 export const exampleFolder: string = join(import.meta.dirname, "..", "vectors", "example")
 const registry = "models.acme.example"
@@ -38,22 +43,40 @@ export async function makeExample(): Promise<ReadonlyMap<string, Uint8Array>> {
     alice.signer,
     bob.signer,
   ])
-  const envelope = await signEnvelope({ payloadType: statementPayloadType, payload: await statement(model) }, [
-    alice.signer,
-  ])
+  const envelope = await signed(model, "1.2.0")
   const [modelSig = new Uint8Array()] = exportSigstore(envelope)
+  const bundle = await logged(openTrustChain([formatEnvelope(trust)], { by: "file" }), envelope, model)
   return new Map([
     ...[...model].map(([name, bytes]) => [`model/${name}`, bytes] as const),
     ["README.md", encodeUtf8(readme)],
     ["trust.json", formatEnvelope(trust)],
     ["envelope.json", formatEnvelope(envelope)],
-    ["bundle.json", formatBundle({ envelope })],
+    ["bundle.json", formatBundle(bundle)],
+    ["entry.json", bundle.entry],
+    ["iris.tlog-proof", encodeUtf8(bundle.proof)],
     ["model.sig", modelSig],
     ...[alice, bob].flatMap(({ label, pem, signer }) => [
       [`${label}.pub.pem`, encodeUtf8(publicKeyPem(signer.publicKey))] as const,
       [`${label}.TEST-ONLY-private.pem`, encodeUtf8(pem)] as const,
     ]),
   ])
+}
+
+async function signed(model: ReadonlyMap<string, Uint8Array>, version: string): Promise<Envelope> {
+  const payload = await statement(model, version)
+  return signEnvelope({ payloadType: statementPayloadType, payload }, [testKey("alice").signer])
+}
+
+/** As entry 2 of a log of five: after the genesis and the trust root, before two later versions. */
+async function logged(
+  trustChain: TrustChain,
+  envelope: Envelope,
+  model: ReadonlyMap<string, Uint8Array>,
+): Promise<Required<Bundle>> {
+  const log = new TinyLog(trustChain, noteKey(trustChain.current.log.origin, testKey("log").key))
+  const index = log.publish(envelope)
+  for (const version of ["1.2.1", "1.3.0"]) log.publish(await signed(model, version))
+  return { envelope, entry: log.entries[index] ?? new Uint8Array(), proof: log.proof(index) }
 }
 
 const readme = `# The signed example of docs/format.md
@@ -68,7 +91,9 @@ The seed of each is SHA-256 of the text \`weighlock test key: <label>\`, with th
 | \`model/\` | the model: three files |
 | \`trust.json\` | the trust root, signed by alice and bob |
 | \`envelope.json\` | the manifest of the model as acme/iris@1.2.0, signed by alice |
-| \`bundle.json\` | the same envelope as a registry answers it |
+| \`bundle.json\` | the same envelope as a registry answers it: with its log entry and the proof |
+| \`entry.json\` | the log entry in the bundle: entry 2 of a log of five |
+| \`iris.tlog-proof\` | the proof in the bundle, signed with the key \`log\` |
 | \`model.sig\` | the same payload and signature as a Sigstore bundle |
 | \`*.pub.pem\` | public keys; the keyid is SHA-256 of the file |
 | \`*.TEST-ONLY-private.pem\` | their private halves |
@@ -76,6 +101,7 @@ The seed of each is SHA-256 of the text \`weighlock test key: <label>\`, with th
 
 interface TestKey {
   readonly label: string
+  readonly key: KeyObject
   readonly signer: Signer
   /** PKCS#8, in the clear. */
   readonly pem: string
@@ -86,7 +112,7 @@ export function testKey(label: string): TestKey {
   const seed = createHash("sha256").update(`weighlock test key: ${label}`).digest()
   const pkcs8 = Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), seed])
   const key = createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" })
-  return { label, signer: signerFor(key), pem: formatPrivateKey(key, null) }
+  return { label, key, signer: signerFor(key), pem: formatPrivateKey(key, null) }
 }
 
 function trustRoot(alice: TestKey, bob: TestKey, log: TestKey): Uint8Array {
@@ -122,14 +148,14 @@ function trustRoot(alice: TestKey, bob: TestKey, log: TestKey): Uint8Array {
   })
 }
 
-async function statement(model: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
+async function statement(model: ReadonlyMap<string, Uint8Array>, version: string): Promise<Uint8Array> {
   const folder = await mkdtemp(join(tmpdir(), "weighlock-example-"))
   try {
     await writeAll(folder, model)
     return makeStatement({
       registry,
       model: "acme/iris",
-      version: "1.2.0",
+      version,
       createdAt: "2026-11-23T12:00:00Z",
       format: "tfjs-layers",
       entrypoint: "model.json",

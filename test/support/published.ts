@@ -22,8 +22,8 @@ export interface Shop {
   /** The published files. */
   readonly source: string
   readonly files: Readonly<Record<string, Buffer>>
-  /** Straight to the registry, with a fresh cache. */
-  readonly options: ClientOptions & { readonly cache: string; readonly registry: string }
+  /** Straight to the registry, with a fresh cache and nothing seen. */
+  readonly options: ClientOptions & { readonly cache: string; readonly state: string; readonly registry: string }
 }
 
 export const smallFiles = (): Record<string, Buffer> => ({
@@ -73,7 +73,7 @@ export async function openShop(t: TestContext, config: Partial<RegistryConfig> =
     peer,
     folder,
     source,
-    options: { registry: peer.url, trust: world.trust, cache: join(folder, "cache") },
+    options: { registry: peer.url, trust: world.trust, cache: join(folder, "cache"), state: join(folder, "state") },
   }
 }
 
@@ -100,11 +100,12 @@ export async function stockedShop(
 export const sharedShop = (files?: Readonly<Record<string, Buffer>>): Promise<Shop> =>
   stockedShop({ after } as unknown as TestContext, files)
 
-/** A client of its own, whose cache is empty and who talks to a proxy that will do whatever the test says. */
+/** A client of its own, whose cache is empty, who has seen nothing, and who talks to a proxy that will do whatever the test says. */
 export async function hostileClient(t: TestContext, shop: Shop): Promise<Shop & { readonly proxy: Hostile }> {
   const proxy = await startHostile(t, shop.peer.url)
   const folder = tempFolder(t)
-  return { ...shop, proxy, folder, options: { ...shop.options, cache: join(folder, "cache"), registry: proxy.url } }
+  const own = { cache: join(folder, "cache"), state: join(folder, "state"), registry: proxy.url }
+  return { ...shop, proxy, folder, options: { ...shop.options, ...own } }
 }
 
 /** Everything below `folder`, relative, sorted; directories end in a slash. */

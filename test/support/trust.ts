@@ -26,9 +26,11 @@ import {
   trustRootPayloadType,
   verify,
   type VerifiedManifest,
+  type VerifyRequest,
 } from "@weighlock/manifest"
 import { generateEd25519, signerFor } from "@weighlock/manifest/node"
-import { emptyCheckpoint, formatVkey } from "@weighlock/tlog"
+import { emptyCheckpoint } from "@weighlock/tlog"
+import { type NoteKey, noteKey, TinyLog } from "./tiny-log.ts"
 
 export const registry = "models.acme.example"
 export const now = new Date("2026-11-24T00:00:00Z")
@@ -49,8 +51,9 @@ export const namespace = (pattern: string, publish: JsonObject): JsonObject => (
   epoch: 0,
 })
 
-const logKey = ed25519Signer().publicKey.bytes
-export const vkey = formatVkey(`${registry}/log`, logKey)
+/** Signs the checkpoints of every test's log. */
+export const logKey: NoteKey = noteKey(`${registry}/log`)
+export const { vkey } = logKey
 
 /** The payload of a good v1 root as plain JSON, to be changed before it is signed. */
 export function rootJson(signers: readonly Signer[], changes: JsonObject = {}): JsonObject {
@@ -105,19 +108,28 @@ export const signManifest = (payload: Uint8Array, signers: readonly Signer[]): P
 export const signDraft = (signers: readonly Signer[], changes: Partial<Draft> = {}): Promise<Envelope> =>
   signManifest(makeStatement(draft(changes)), signers)
 
-/** `verify` as a client at first contact calls it. */
+/** The envelope as the first publish of a log that begins with `chain`, and its proof. */
+export function logged(chain: TrustChain, envelope: Envelope): Bundle {
+  const log = new TinyLog(chain, logKey)
+  return log.bundle(envelope, log.publish(envelope))
+}
+
+/** `verify` as a client at first contact calls it; an envelope is logged before. */
 export function check(
   chain: TrustChain,
   bundle: Bundle | Envelope,
   reference = "acme/mnist@1.2.0",
   at = now,
+  changes: Partial<VerifyRequest> = {},
 ): VerifiedManifest {
   return verify({
     reference: parseReference(reference),
-    bundle: "envelope" in bundle ? bundle : { envelope: bundle },
+    bundle: "envelope" in bundle ? bundle : logged(chain, bundle),
     trustChain: chain,
     seen: emptyCheckpoint(chain.current.log.origin),
     consistency: [],
+    maxStaleness: null,
     now: at,
+    ...changes,
   })
 }

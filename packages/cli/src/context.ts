@@ -59,13 +59,21 @@ export function common(command: Command): Command {
 
 /** Options of every command that asks a registry. */
 export function connection(command: Command): Command {
-  return trusting(command)
+  return fresh(trusting(command))
     .option("--registry <url>", "where to ask (WEIGHLOCK_REGISTRY)")
     .option("--allow-store-host <host>", "a private host that may be a store; may be repeated", collect, [])
 }
 
 export function trusting(command: Command): Command {
   return common(command).option("--trust <file|pin>", "trust root file, or sha256:<pin> (WEIGHLOCK_TRUST)")
+}
+
+/** Options of every command that judges how old a view of the log may be. */
+export function fresh(command: Command): Command {
+  return command.option(
+    "--max-staleness <time>",
+    "refuse what witnesses have not confirmed for so long: seconds, or 15m, 24h",
+  )
 }
 
 export function collect(value: string, previous: readonly string[]): string[] {

@@ -1,5 +1,7 @@
-/** How a manifest appears in what commands print. */
-import type { Manifest } from "@weighlock/manifest"
+/** How a manifest, its entry in the log and a state of the log appear in what commands print. */
+import type { LogHead } from "@weighlock/client"
+import { encodeBase64, formatTime, type Manifest, type TrustRoot, type VerifiedManifest } from "@weighlock/manifest"
+import type { Checkpoint } from "@weighlock/tlog"
 
 export function nameOf({ model, version, digest }: Manifest): string {
   return `${model}@${version}  sha256:${digest}`
@@ -25,4 +27,52 @@ export function summary({
     files: resources.length,
     bytes: resources.reduce((sum, { size }) => sum + size, 0),
   }
+}
+
+/** The members that a `--json` document about something verified has besides. */
+export function logged({ index, loggedAt, freshness }: VerifiedManifest): Record<string, unknown> {
+  return {
+    verified: true,
+    logged: true,
+    index,
+    loggedAt: instant(loggedAt),
+    freshness: freshness === null ? null : instant(freshness),
+  }
+}
+
+/** `index 7 at 2026-11-23T12:00:00Z` */
+export function placeOf({ index, loggedAt }: Pick<VerifiedManifest, "index" | "loggedAt">): string {
+  return `index ${index} at ${instant(loggedAt)}`
+}
+
+/** What a registry's clock said may lie beyond the years we can write. */
+export function instant(time: Date): string {
+  return time.getUTCFullYear() <= 9999 ? formatTime(time) : "a time beyond the year 9999"
+}
+
+/** `1042 entries, root nND/nri/U0x…` */
+export function stateOf({ size, root }: Checkpoint): string {
+  return `${counted(size, "entry", "entries")}, root ${encodeBase64(root)}`
+}
+
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
+
+/** What witnesses say of a state of the log, in a few words. */
+export function witnessed({ cosignatures, quorum, freshness }: Omit<LogHead, "note">): string {
+  if (quorum && freshness === null) return "none asked for, so nothing bounds how old this view is"
+  const names = cosignatures.map(({ name }) => name).join(", ")
+  if (!quorum) return `too few have confirmed it${names === "" ? "" : `: ${names}`}`
+  return `${names}${freshness === null ? "" : `, at ${instant(freshness)} or later`}`
+}
+
+/** A key's label in the trust root, else the beginning of its id. */
+export function keyName(root: TrustRoot | undefined, keyid: string): string {
+  return root?.keys.get(keyid)?.label ?? `${keyid.slice(0, 12)}…`
+}
+
+/** What no file can show by itself. */
+export function offlineNote({ size }: Checkpoint): string {
+  return `offline: the log was not asked whether it still has this history of ${counted(size, "entry", "entries")}`
 }

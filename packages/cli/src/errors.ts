@@ -4,7 +4,7 @@ import type { ClientErrorCode } from "@weighlock/client"
 import type { RegistryErrorCode } from "@weighlock/registry"
 import type { RuntimeErrorCode } from "@weighlock/runtime"
 
-export const cliErrorCodes = ["CONFLICT", "INTERRUPTED", "NOT_FOUND", "STATE_UNUSABLE", "USAGE"] as const
+export const cliErrorCodes = ["CONFLICT", "INTERRUPTED", "NOT_FOUND", "STATE_UNUSABLE", "UNAVAILABLE", "USAGE"] as const
 export type CliErrorCode = (typeof cliErrorCodes)[number]
 
 export class CliError extends CodedError<CliErrorCode> {
@@ -46,14 +46,17 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   TARGET_EXISTS: 5,
   VERSION_EXISTS: 5,
   BLOBS_MISSING: 6,
+  NOT_YET_WITNESSED: 6,
   PROTOCOL: 6,
   UNAVAILABLE: 6,
+  RULE_BROKEN: 7,
   STORE_REFUSED: 7,
   CACHE_UNUSABLE: 8,
   FILE_CHANGED: 8,
   FILE_UNREADABLE: 8,
   KEY_FILE_INVALID: 8,
   NO_SPACE: 8,
+  STATE_DAMAGED: 8,
   STATE_UNUSABLE: 8,
   STORE_FAILED: 8,
   TARGET_UNUSABLE: 8,
@@ -66,6 +69,9 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   TRUST_PIN_MISMATCH: 12,
   DIGEST_MISMATCH: 13,
   LOG_INVALID: 14,
+  WITHHELD: 14,
+  ROLLBACK: 16,
+  STALE: 16,
   TRUST_EXPIRED: 16,
   MODEL_REFUSED: 17,
   OUTPUT_INVALID: 17,

@@ -45,6 +45,12 @@ export class Output {
       this.#io.stderr.write(`${this.dim("hint:")} ${text}\n`)
   }
 
+  /** What a person may like to know besides the result. */
+  note(text: string): void {
+    if (this.#options.quiet !== true && this.#options.json !== true)
+      this.#io.stderr.write(`${this.dim(printable(text))}\n`)
+  }
+
   warn(text: string): void {
     this.#io.stderr.write(`${this.#paint("33", "warning:")} ${text}\n`)
   }
@@ -99,7 +105,7 @@ function describe(error: unknown): { code: string; message: string; hint?: strin
 }
 
 /** Names come from anywhere: what could move the cursor or turn the text round is shown by its number. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replaceAll(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,

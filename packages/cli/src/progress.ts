@@ -2,6 +2,7 @@
  * Progress on stderr: a bar for a terminal, NDJSON for programs, nothing otherwise.
  *
  *     upload    [██████████··········]  52%  1.1/2.0 GiB  310 MiB/s  3s left
+ *     audit     [████████············]  40%  416,800/1,042,000 entries  9,100/s  1m9s left
  *     {"phase":"upload","done":1181116006,"total":2147483648}
  */
 import type { Progress } from "@weighlock/client"
@@ -11,6 +12,9 @@ export type ProgressMode = "auto" | "bar" | "json" | "none"
 
 const barWidth = 20
 const interval = 100 // ms between two drawings
+
+/** What the client tells, and what commands without it do. */
+type Shown = Progress | (Omit<Progress, "phase"> & { readonly phase: "rebuild" })
 
 export class ProgressView {
   readonly #io: Io
@@ -25,7 +29,7 @@ export class ProgressView {
     this.#mode = mode === "auto" ? (io.stderr.isTTY === true && (io.env["CI"] ?? "") === "" ? "bar" : "none") : mode
   }
 
-  readonly update = (progress: Progress): void => {
+  readonly update = (progress: Shown): void => {
     if (this.#mode === "none") return
     const now = Date.now()
     if (progress.phase !== this.#phase) {
@@ -44,12 +48,16 @@ export class ProgressView {
     this.#isDirty = false
   }
 
-  #draw({ phase, done, total }: Progress, seconds: number): void {
+  #draw({ phase, done, total, unit }: Shown, seconds: number): void {
     const share = total === 0 ? 1 : done / total
     const filled = Math.round(share * barWidth)
     const rate = seconds > 0.2 ? done / seconds : 0
     const left = rate > 0 && done < total ? `  ${formatSeconds((total - done) / rate)} left` : ""
-    const line = `${phase.padEnd(9)} [${"█".repeat(filled)}${"·".repeat(barWidth - filled)}] ${String(Math.floor(share * 100)).padStart(3)}%  ${formatBytes(done)}/${formatBytes(total)}${rate > 0 ? `  ${formatBytes(rate)}/s` : ""}${left}`
+    const amount =
+      unit === undefined ? formatBytes : (count: number): string => Math.floor(count).toLocaleString("en-US")
+    const bar = `[${"█".repeat(filled)}${"·".repeat(barWidth - filled)}] ${String(Math.floor(share * 100)).padStart(3)}%`
+    const speed = rate > 0 ? `  ${amount(rate)}/s` : ""
+    const line = `${phase.padEnd(9)} ${bar}  ${amount(done)}/${amount(total)}${unit === undefined ? "" : ` ${unit}`}${speed}${left}`
     this.#io.stderr.write(`\r\u001b[K${line.slice(0, (this.#io.stderr.columns ?? 80) - 1)}`)
     this.#isDirty = true
   }

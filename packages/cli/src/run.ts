@@ -1,17 +1,22 @@
 /** `run(argv, io)` is the whole CLI: it writes to what it is handed and returns the exit code. */
 import { Command, CommanderError } from "commander"
+import { auditCommand } from "./commands/audit.ts"
 import { cacheCommand } from "./commands/cache.ts"
 import { completionCommand } from "./commands/completion.ts"
 import { doctorCommand } from "./commands/doctor.ts"
 import { fetchCommands } from "./commands/fetch.ts"
+import { historyCommand } from "./commands/history.ts"
 import { initCommand } from "./commands/init.ts"
 import { keyCommand } from "./commands/key.ts"
+import { logCommand } from "./commands/log.ts"
+import { monitorCommand } from "./commands/monitor.ts"
 import { publishCommand } from "./commands/publish.ts"
 import { registryCommand } from "./commands/registry.ts"
 import { serveCommand } from "./commands/serve.ts"
 import { signCommands } from "./commands/sign.ts"
 import { trustCommand } from "./commands/trust.ts"
 import { verifyCommand } from "./commands/verify.ts"
+import { witnessCommand } from "./commands/witness.ts"
 import { Finished, usage } from "./errors.ts"
 import type { Io } from "./io.ts"
 import { Output } from "./output.ts"
@@ -48,8 +53,13 @@ function build(io: Io, version: string): Command {
     publishCommand,
     verifyCommand,
     fetchCommands,
+    historyCommand,
+    logCommand,
+    auditCommand,
+    monitorCommand,
     serveCommand,
     registryCommand,
+    witnessCommand,
     cacheCommand,
     doctorCommand,
     completionCommand,

@@ -6,6 +6,7 @@
  *     trust = "trust.json"
  *     key = "alice"
  *     cache_limit = "20G"
+ *     max_staleness = "3600"
  */
 import { readFile } from "node:fs/promises"
 import { homedir } from "node:os"
@@ -18,6 +19,7 @@ export interface ConnectionFlags {
   readonly registry?: string
   readonly trust?: string
   readonly allowStoreHost?: readonly string[]
+  readonly maxStaleness?: string
 }
 
 export interface FileSettings {
@@ -29,6 +31,8 @@ export interface FileSettings {
   /** Bytes. */
   readonly cacheLimit?: number
   readonly allowStoreHosts?: readonly string[]
+  /** Seconds. */
+  readonly maxStaleness?: number
 }
 
 const strings = ["registry", "trust", "key", "cache"] as const
@@ -46,7 +50,7 @@ export class Settings {
     return new Settings(io, { ...(await readToml(config)), ...(await findUpward(io.cwd)) })
   }
 
-  /** The folder of keys and receipts. */
+  /** The folder of keys, receipts and what was seen of logs. */
   get home(): string {
     const { WEIGHLOCK_HOME, XDG_DATA_HOME } = this.io.env
     return resolve(
@@ -78,6 +82,11 @@ export class Settings {
     )
   }
 
+  /** Seconds that the newest confirmation of witnesses may be old; `null` where nothing says. */
+  maxStaleness(flags: Pick<ConnectionFlags, "maxStaleness">): number | null {
+    return flags.maxStaleness === undefined ? (this.#file.maxStaleness ?? null) : parseSeconds(flags.maxStaleness)
+  }
+
   /** A host written in a reference is more special than any setting but the flag. */
   async client(
     flags: ConnectionFlags,
@@ -89,13 +98,16 @@ export class Settings {
     const token = await secret(this.io, "WEIGHLOCK_TOKEN")
     const limit = this.io.env["WEIGHLOCK_CACHE_LIMIT"]
     const cacheLimit = limit === undefined ? this.#file.cacheLimit : parseSize(limit)
+    const maxStaleness = this.maxStaleness(flags)
     const allowed = [...(flags.allowStoreHost ?? []), ...(this.#file.allowStoreHosts ?? [])]
     return {
       trust: this.trust(flags),
       cache: this.cache,
+      state: this.home,
       allowStoreHosts: allowed,
       signal: this.io.signal,
       onProgress,
+      ...(maxStaleness === null ? {} : { maxStaleness }),
       ...(cacheLimit === undefined ? {} : { cacheLimit }),
       ...(registry === undefined ? {} : { registry }),
       ...(token === undefined ? {} : { token }),
@@ -145,6 +157,7 @@ function check(table: Record<string, unknown>, folder: string): FileSettings {
     )
       settings["allowStoreHosts"] = value
     else if (name === "cache_limit" && typeof value === "string") settings["cacheLimit"] = parseSize(value)
+    else if (name === "max_staleness" && typeof value === "string") settings["maxStaleness"] = parseSeconds(value)
     else if (!strings.some((known) => known === name)) throw new Error(`unknown setting ${name}`)
     else if (typeof value !== "string") throw new Error(`${name} is not a string`)
     else
@@ -163,3 +176,13 @@ export function parseSize(text: string): number {
     throw usage(`${JSON.stringify(text)} is not a size`, "write a number of bytes, or 500M, 20G")
   return Number(digits) * (units[unit] ?? 1)
 }
+
+/** A count of seconds, or with a unit: `90`, `60s`, `15m`, `24h`, `7d`. */
+export function parseSeconds(text: string): number {
+  const [, digits, unit = ""] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? []
+  if (digits === undefined)
+    throw usage(`${JSON.stringify(text)} is not a time`, "write a number of seconds, or 60s, 15m, 24h, 7d")
+  return Number(digits) * (secondsOf[unit] ?? 1)
+}
+
+const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }

@@ -1,8 +1,9 @@
 /** What a registry says it holds. A listing is a claim: only a manifest that `resolve` verified is more than that. */
-import { type JsonValue, parseFixedReference, parseJson, parseModelName } from "@weighlock/manifest"
-import { ClientError } from "./errors.ts"
+import { parseFixedReference, parseModelName } from "@weighlock/manifest"
+import { asMembers, type JsonMembers, listOf, malformed, parseMembers, textOf } from "./json-answer.ts"
 import { type Resolved, resolve } from "./resolve.ts"
 import { type ClientOptions, withSession } from "./session.ts"
+import type { Transport } from "./transport.ts"
 
 /** Of a thousand items each: a listing that never ends is not one. */
 const mostPages = 1000
@@ -25,59 +26,60 @@ export async function showModel(reference: string, options: ClientOptions): Prom
 }
 
 export async function listModels(options: ClientOptions): Promise<ListedModel[]> {
-  return await pages(options, "the list of models", "api/v1/models", "models", (item) => ({
-    model: text(item, "model"),
-    versions: Number(item["versions"]),
-  }))
+  return await collect(options, "the list of models", "api/v1/models", "models", readModel)
 }
 
 export async function listVersions(model: string, options: ClientOptions): Promise<ListedVersion[]> {
-  return await pages(options, model, `api/v1/models/${parseModelName(model)}`, "versions", (item) => ({
-    version: text(item, "version"),
-    manifest: text(item, "manifest"),
-    createdAt: text(item, "createdAt"),
-  }))
+  return await collect(options, model, `api/v1/models/${parseModelName(model)}`, "versions", readVersion)
 }
 
-async function pages<T>(
+export function readModel(item: JsonMembers): ListedModel {
+  return { model: name(item, "model"), versions: Number(item["versions"]) }
+}
+
+export function readVersion(item: JsonMembers): ListedVersion {
+  return { version: name(item, "version"), manifest: name(item, "manifest"), createdAt: name(item, "createdAt") }
+}
+
+async function collect<T>(
   options: ClientOptions,
   what: string,
   path: string,
   list: string,
-  read: (item: Record<string, JsonValue>) => T,
+  read: (item: JsonMembers) => T,
 ): Promise<T[]> {
   return await withSession(options, undefined, async ({ transport }) => {
     const items: T[] = []
-    let after = ""
-    let count = 0
-    do {
-      if (count++ === mostPages) throw malformed()
-      const query = after === "" ? "" : `?after=${after}`
-      const { body } = await transport.call(`${path}${query}`, { what, method: "GET", limit: 2 ** 24 })
-      const page = object(parseJson(body, "the listing"))
-      const members = page[list]
-      if (!Array.isArray(members)) throw malformed()
-      items.push(...members.map((member) => read(object(member))))
-      const next = page["next"]
-      if (next !== undefined && (typeof next !== "string" || next === after || !/^[A-Za-z0-9._/-]+$/.test(next)))
-        throw malformed()
-      after = next ?? ""
-    } while (after !== "")
+    for await (const item of listPages(transport, what, path, list, read)) items.push(item)
     return items
   })
 }
 
-function object(value: JsonValue): Record<string, JsonValue> {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw malformed()
-  return value
+/** A listing, page by page. */
+export async function* listPages<T>(
+  transport: Transport,
+  what: string,
+  path: string,
+  list: string,
+  read: (item: JsonMembers) => T,
+): AsyncGenerator<T> {
+  let after = ""
+  let count = 0
+  do {
+    if (count++ === mostPages) throw malformed(what)
+    const query = after === "" ? "" : `?after=${after}`
+    const { body } = await transport.call(`${path}${query}`, { what, method: "GET", limit: 2 ** 24 })
+    const page = parseMembers(body, what)
+    for (const member of listOf(page, list, what)) yield read(asMembers(member, what))
+    const next = page["next"]
+    if (next !== undefined && (typeof next !== "string" || next === after || !/^[A-Za-z0-9._/-]+$/.test(next)))
+      throw malformed(what)
+    after = next ?? ""
+  } while (after !== "")
 }
 
-function text(item: Record<string, JsonValue>, key: string): string {
-  const value = item[key]
-  if (typeof value !== "string" || /[\p{Cc}\p{Cf}]/u.test(value)) throw malformed()
+function name(item: JsonMembers, key: string): string {
+  const value = textOf(item, key, "a listing")
+  if (/[\p{Cc}\p{Cf}]/u.test(value)) throw malformed("a listing")
   return value
-}
-
-function malformed(): ClientError {
-  return new ClientError("PROTOCOL", "the registry's listing is not of the documented form")
 }

@@ -9,6 +9,8 @@ export const clientErrorCodes = [
   "NOT_FOUND",
   "NO_SPACE",
   "PROTOCOL",
+  "STATE_DAMAGED",
+  "STATE_UNUSABLE",
   "STORE_REFUSED",
   "TARGET_EXISTS",
   "TARGET_UNUSABLE",
@@ -17,6 +19,7 @@ export const clientErrorCodes = [
   "UNAUTHENTICATED",
   "UNAVAILABLE",
   "USAGE",
+  "WITHHELD",
 ] as const
 
 /** A registry may also answer with the code of a rule it shares with us. */

@@ -1,7 +1,25 @@
+export { audit, auditExit, type AuditOptions, type AuditReport } from "./audit/audit.ts"
+export { type AuditCheck, auditChecks, type Finding } from "./audit/finding.ts"
+export { sourceAddress, type SourceAddress } from "./audit/source.ts"
 export { Cache, type CacheEntry } from "./cache.ts"
 export { listModels, listVersions, type ListedModel, type ListedVersion, showModel } from "./catalogue.ts"
 export { ClientError, type ClientErrorCode, clientErrorCodes } from "./errors.ts"
+export { type Exported, exportLog } from "./export.ts"
 export { fetchModel, pullModel, type VerifiedFile, type VerifiedFiles } from "./fetch-model.ts"
+export { type HistoryEntry, type ModelHistory, modelHistory } from "./history.ts"
+export { type LogEntry, logEntry, logHead, logPayload, type SeenHead } from "./log.ts"
+export { type LogHead } from "./log-head.ts"
+export { type Alert, type AlertCode, alertCodes } from "./monitor/alert.ts"
+export { monitor, monitorOnce, type MonitorOptions, type MonitorReport } from "./monitor/monitor.ts"
 export { publishModel, type Published, receiptBytes } from "./publish-model.ts"
 export { type Resolved } from "./resolve.ts"
-export { type ClientOptions, defaultCache, type Progress, readTrust } from "./session.ts"
+export { defaultState } from "./seen.ts"
+export { type ClientOptions, defaultCache, type Progress, readTrust, registryUrl } from "./session.ts"
+export {
+  type LogProofRequest,
+  type ReceiptRequest,
+  type VerifiedLogProof,
+  type VerifiedReceipt,
+  verifyLogProof,
+  verifyReceipt,
+} from "./verify-receipt.ts"

@@ -13,8 +13,9 @@ import {
   type VerifiedManifest,
 } from "@weighlock/manifest"
 import { listFiles } from "@weighlock/manifest/node"
+import { setTimeout as pause } from "node:timers/promises"
 import { ClientError } from "./errors.ts"
-import { check } from "./resolve.ts"
+import { admit, resolve, type Resolved } from "./resolve.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
 import { uploadMissing } from "./upload.ts"
 
@@ -25,9 +26,14 @@ export interface Published {
   readonly created: boolean
 }
 
+/** How long the witnesses may take to confirm what was published, ms; and how often the registry is asked. */
+const witnessPatience = 10_000
+const witnessPause = 250
+
 /**
  * `envelope` is signed over the manifest of the files below `path`. Safe to repeat: the same envelope gives the same
- * answer. Throws VERSION_EXISTS, SIGNER_UNTRUSTED, FORBIDDEN, UNAVAILABLE … ; success means that `bundle` was verified.
+ * answer. Throws VERSION_EXISTS, SIGNER_UNTRUSTED, FORBIDDEN, UNAVAILABLE … ; NOT_YET_WITNESSED when it is logged, and
+ * after 10 s too few witnesses have confirmed it. Success means that `bundle` was verified, with its proof.
  */
 export async function publishModel(path: string, envelope: Envelope, options: ClientOptions): Promise<Published> {
   const manifest = parseStatement(envelope.payload)
@@ -38,7 +44,10 @@ export async function publishModel(path: string, envelope: Envelope, options: Cl
       trustChain: session.trustChain,
       model: manifest.model,
       now: new Date(),
+      verifiers: "every",
     })
+    await session.seen.prepare()
+    await session.seen.read()
     await uploadMissing(session, await locate(path, manifest))
     const { status, body } = await session.transport.call(`api/v1/models/${manifest.model}/versions`, {
       what: `publishing ${manifest.model}@${manifest.version}`,
@@ -47,12 +56,31 @@ export async function publishModel(path: string, envelope: Envelope, options: Cl
       contentType: "application/json",
       limit: limits.bundle,
     })
-    return { ...receipt(session, manifest, body), created: status === 201 }
+    return { ...(await receipt(session, manifest, body)), created: status === 201 }
   })
 }
 
-function receipt(session: Session, { model, digest }: Manifest, body: Uint8Array): Omit<Published, "created"> {
-  return check(session, { model, selector: { by: "digest", digest } }, parseBundle(body))
+/** The answer, verified; where the trust root asks for witnesses, the first answer that enough of them have cosigned. */
+async function receipt(session: Session, { model, digest }: Manifest, body: Uint8Array): Promise<Resolved> {
+  const reference = { model, selector: { by: "digest", digest } } as const
+  const deadline = performance.now() + witnessPatience
+  try {
+    return await admit(session, reference, parseBundle(body))
+  } catch (error) {
+    if (!isNotYetWitnessed(error)) throw error
+  }
+  for (;;) {
+    await pause(witnessPause, undefined, session.signal === undefined ? {} : { signal: session.signal })
+    try {
+      return await resolve(session, reference)
+    } catch (error) {
+      if (!isNotYetWitnessed(error) || performance.now() + witnessPause > deadline) throw error
+    }
+  }
+}
+
+function isNotYetWitnessed(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "NOT_YET_WITNESSED"
 }
 
 async function locate(

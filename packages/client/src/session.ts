@@ -14,13 +14,17 @@ import {
 import { isLoopbackHost } from "./address.ts"
 import { Cache } from "./cache.ts"
 import { ClientError } from "./errors.ts"
+import { LogReader } from "./log-reader.ts"
+import { defaultState, Seen } from "./seen.ts"
 import { Transport } from "./transport.ts"
 
-/** Where bytes are, and of how many. */
+/** How far it is. */
 export interface Progress {
-  readonly phase: "hash" | "upload" | "download" | "verify"
+  readonly phase: "hash" | "upload" | "download" | "verify" | "audit" | "export" | "monitor"
   readonly done: number
   readonly total: number
+  /** Of what; bytes unless it says so. */
+  readonly unit?: "entries"
 }
 
 export interface ClientOptions {
@@ -30,6 +34,13 @@ export interface ClientOptions {
   readonly trust: string
   /** Folder of the content-addressed cache; `$WEIGHLOCK_CACHE`, else `$XDG_CACHE_HOME/weighlock`, by default. */
   readonly cache?: string
+  /**
+   * Folder of what was seen of the log: without it a registry could take back what it has shown. `$WEIGHLOCK_HOME`, else
+   * `$XDG_DATA_HOME/weighlock`, by default.
+   */
+  readonly state?: string
+  /** Seconds: refuses (STALE) what witnesses have not confirmed to be the newest state of the log for longer than that. */
+  readonly maxStaleness?: number
   /** Bytes the cache may hold after a fetch; the least recently used files go first. Unlimited by default. */
   readonly cacheLimit?: number
   readonly token?: string
@@ -42,7 +53,12 @@ export interface ClientOptions {
 export interface Session {
   readonly transport: Transport
   readonly trustChain: TrustChain
+  readonly log: LogReader
+  readonly seen: Seen
+  /** Seconds. */
+  readonly maxStaleness: number | null
   readonly cache: Cache
+  readonly signal: AbortSignal | undefined
   readonly onProgress: (progress: Progress) => void
 }
 
@@ -52,8 +68,9 @@ export async function withSession<T>(
   host: string | undefined,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
+  requireSeconds(options.maxStaleness)
   const local = await readTrust(options.trust)
-  const registry = options.registry ?? defaultUrl(host ?? local?.current.registry)
+  const registry = options.registry ?? registryUrl(host ?? local?.current.registry)
   const transport = new Transport({
     registry,
     ...(options.token === undefined ? {} : { token: options.token }),
@@ -63,12 +80,27 @@ export async function withSession<T>(
   try {
     const trustChain = local ?? (await fetchTrust(transport, options.trust.slice("sha256:".length)))
     const cache = await Cache.open(options.cache ?? defaultCache())
-    const result = await use({ transport, trustChain, cache, onProgress: options.onProgress ?? (() => undefined) })
+    const result = await use({
+      transport,
+      trustChain,
+      log: new LogReader(transport),
+      seen: new Seen(options.state ?? defaultState(), trustChain),
+      maxStaleness: options.maxStaleness ?? null,
+      cache,
+      signal: options.signal,
+      onProgress: options.onProgress ?? (() => undefined),
+    })
     if (options.cacheLimit !== undefined) await cache.prune(options.cacheLimit)
     return result
   } finally {
     await transport.close()
   }
+}
+
+// NaN compares as fresh with everything.
+function requireSeconds(maxStaleness: number | undefined): void {
+  if (maxStaleness === undefined || (Number.isFinite(maxStaleness) && maxStaleness >= 0)) return
+  throw new ClientError("USAGE", `${maxStaleness} is not a number of seconds`, { hint: "write --max-staleness 3600" })
 }
 
 /** Reads a trust root file; `null` for a pin. Throws TRUST_UNREADABLE and whatever `openTrustChain` throws. */
@@ -120,7 +152,8 @@ async function fetchTrust(transport: Transport, digest: string): Promise<TrustCh
   return openTrustChain([formatEnvelope(parseBundle(body).envelope)], { by: "digest", digest })
 }
 
-function defaultUrl(host: string | undefined): string {
+/** Where a registry of that identity is asked unless somebody says otherwise. Throws USAGE. */
+export function registryUrl(host: string | undefined): string {
   if (host === undefined)
     throw new ClientError("USAGE", "nothing says where the registry is", {
       hint: "give --registry URL or WEIGHLOCK_REGISTRY",

@@ -1,13 +1,16 @@
 /**
- * What a registry answers about a version, and what a consumer keeps as a receipt.
+ * What a registry answers about a version, and what a consumer keeps as a receipt: who signed what, the log entry that
+ * says so, and the proof that the log holds it.
  *
- *     {"envelope":{…},"mediaType":"application/vnd.weighlock.bundle.v1+json"}
+ *     {"entry":"eyJhdCI6…","envelope":{…},"mediaType":"application/vnd.weighlock.bundle.v1+json",
+ *      "proof":"c2sp.org/tlog-proof@v1\nindex 2\n…"}
  *
- * `entry` and `proof` come with the transparency log.
+ * `entry` is the leaf, `proof` the text of c2sp.org/tlog-proof. A bundle without them can be read and is never verified.
  */
-import { type Envelope, envelopeJson, readEnvelope } from "./envelope.ts"
-import { ManifestError } from "./errors.ts"
-import { canonicalJson, parseJson } from "./json.ts"
+import { decodeBase64, encodeBase64, encodeUtf8 } from "./encoding.ts"
+import { type Envelope, envelopeText, readEnvelope } from "./envelope.ts"
+import { tooLarge } from "./errors.ts"
+import { canonicalText, type JsonValue, parseJson } from "./json.ts"
 import { limits } from "./limits.ts"
 import { asExactly, asString, fields } from "./shape.ts"
 
@@ -15,28 +18,35 @@ export const bundleMediaType = "application/vnd.weighlock.bundle.v1+json"
 
 export interface Bundle {
   readonly envelope: Envelope
-  readonly entry?: string
+  /** The exact bytes of the leaf. */
+  readonly entry?: Uint8Array
   readonly proof?: string
 }
 
 /** Form only; `verify` judges. Throws MANIFEST_INVALID, TOO_LARGE or UNSIGNED. */
 export function parseBundle(bytes: Uint8Array): Bundle {
-  if (bytes.length > limits.bundle)
-    throw new ManifestError("TOO_LARGE", `a bundle of ${bytes.length} bytes exceeds ${limits.bundle}`)
+  if (bytes.length > limits.bundle) throw tooLarge(`the bundle has ${bytes.length} bytes`, limits.bundle)
   const own = fields(parseJson(bytes, "the bundle"), "the bundle", ["mediaType", "envelope"], ["entry", "proof"])
   asExactly(own.mediaType, "mediaType", bundleMediaType)
-  return {
-    envelope: readEnvelope(own.envelope),
-    ...(own.entry === undefined ? {} : { entry: asString(own.entry, "entry") }),
-    ...(own.proof === undefined ? {} : { proof: asString(own.proof, "proof") }),
-  }
+  return { envelope: readEnvelope(own.envelope), ...readEntry(own.entry), ...readProof(own.proof) }
 }
 
 export function formatBundle({ envelope, entry, proof }: Bundle): Uint8Array<ArrayBuffer> {
-  return canonicalJson({
-    mediaType: bundleMediaType,
-    envelope: envelopeJson(envelope),
-    ...(entry === undefined ? {} : { entry }),
-    ...(proof === undefined ? {} : { proof }),
-  })
+  const entryText = entry === undefined ? "" : `"entry":"${encodeBase64(entry)}",`
+  const proofText = proof === undefined ? "" : `,"proof":${canonicalText(proof)}`
+  return encodeUtf8(`{${entryText}"envelope":${envelopeText(envelope)},"mediaType":"${bundleMediaType}"${proofText}}`)
+}
+
+function readEntry(value: JsonValue | undefined): { entry?: Uint8Array } {
+  if (value === undefined) return {}
+  const entry = decodeBase64(asString(value, "entry"), "entry")
+  if (entry.length > limits.leaf) throw tooLarge(`the entry has ${entry.length} bytes`, limits.leaf)
+  return { entry }
+}
+
+function readProof(value: JsonValue | undefined): { proof?: string } {
+  if (value === undefined) return {}
+  const proof = asString(value, "proof")
+  if (proof.length > limits.proof) throw tooLarge(`the proof has ${proof.length} characters`, limits.proof)
+  return { proof }
 }

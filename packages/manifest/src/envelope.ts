@@ -8,11 +8,12 @@
  * signature for one kind of record never verifies for another.
  */
 import { decodeBase64, encodeBase64, encodeUtf8, isSha256Hex } from "./encoding.ts"
-import { invalid, ManifestError } from "./errors.ts"
-import { canonicalJson, type JsonObject, type JsonValue, parseJson } from "./json.ts"
-import { type PublicKey, verifySignature } from "./keys.ts"
+import { invalid, ManifestError, tooLarge } from "./errors.ts"
+import { canonicalText, type JsonValue, parseJson } from "./json.ts"
+import type { PublicKey } from "./keys.ts"
 import { limits } from "./limits.ts"
 import { asArray, asString, fields } from "./shape.ts"
+import { type Verifiers, verifyWith } from "./verifiers.ts"
 
 export interface EnvelopeSignature {
   readonly keyid: string
@@ -62,15 +63,16 @@ export async function signEnvelope(
 }
 
 export function formatEnvelope(envelope: Envelope): Uint8Array<ArrayBuffer> {
-  return canonicalJson(envelopeJson(envelope))
+  return encodeUtf8(envelopeText(envelope))
 }
 
-export function envelopeJson({ payload, payloadType, signatures }: Envelope): JsonObject {
-  return {
-    payload: encodeBase64(payload),
-    payloadType,
-    signatures: signatures.map(({ keyid, sig }) => ({ keyid, sig: encodeBase64(sig) })),
-  }
+/** The members in RFC 8785 order, by hand: a registry writes envelopes and bundles all the time. */
+export function envelopeText({ payload, payloadType, signatures }: Envelope): string {
+  return `{"payload":"${encodeBase64(payload)}","payloadType":${canonicalText(payloadType)},"signatures":${signaturesText(signatures)}}`
+}
+
+export function signaturesText(signatures: readonly EnvelopeSignature[]): string {
+  return `[${signatures.map(({ keyid, sig }) => `{"keyid":${canonicalText(keyid)},"sig":"${encodeBase64(sig)}"}`).join(",")}]`
 }
 
 /** Form only; `openEnvelope` verifies. Throws MANIFEST_INVALID, TOO_LARGE, or UNSIGNED when no one signed. */
@@ -82,23 +84,25 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
 
 export function readEnvelope(value: JsonValue | undefined): Envelope {
   const own = fields(value, "the envelope", ["payload", "payloadType", "signatures"])
-  const signatures = asArray(own.signatures, "signatures").map(readSignature)
+  const signatures = readSignatures(own.signatures)
   if (signatures.length === 0) throw new ManifestError("UNSIGNED", "the envelope carries no signature")
-  if (signatures.length > limits.signatures) {
-    throw new ManifestError(
-      "TOO_LARGE",
-      `the envelope carries ${signatures.length} signatures, more than ${limits.signatures}`,
-    )
-  }
-  for (const [at, { keyid }] of signatures.entries()) {
-    if (at > 0 && keyid <= (signatures[at - 1]?.keyid ?? ""))
-      throw invalid("signatures are not sorted by keyid, each once")
-  }
   return {
     payload: decodeBase64(asString(own.payload, "payload"), "payload"),
     payloadType: asString(own.payloadType, "payloadType"),
     signatures,
   }
+}
+
+/** Sorted by keyid, none twice; at most `limits.signatures`. */
+export function readSignatures(value: JsonValue): EnvelopeSignature[] {
+  const signatures = asArray(value, "signatures").map(readSignature)
+  if (signatures.length > limits.signatures)
+    throw tooLarge(`there are ${signatures.length} signatures`, limits.signatures)
+  for (const [at, { keyid }] of signatures.entries()) {
+    if (at > 0 && keyid <= (signatures[at - 1]?.keyid ?? ""))
+      throw invalid("signatures are not sorted by keyid, each once")
+  }
+  return signatures
 }
 
 function readSignature(value: JsonValue): EnvelopeSignature {
@@ -116,6 +120,7 @@ export function checkSignatures(
   envelope: Envelope,
   payloadType: string,
   keys: ReadonlyMap<string, PublicKey>,
+  verifiers: Verifiers,
 ): ReadonlySet<string> {
   if (envelope.payloadType !== payloadType) {
     throw invalid(`the envelope holds ${JSON.stringify(envelope.payloadType)}, expected ${JSON.stringify(payloadType)}`)
@@ -125,7 +130,7 @@ export function checkSignatures(
   for (const { keyid, sig } of envelope.signatures) {
     const key = keys.get(keyid)
     if (key === undefined) continue
-    if (!verifySignature(key, sig, message))
+    if (!verifyWith(verifiers, key, sig, message))
       throw new ManifestError("SIGNATURE_INVALID", `the signature of key ${keyid} does not match the signed bytes`)
     valid.add(keyid)
   }

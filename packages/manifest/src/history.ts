@@ -1,37 +1,144 @@
 /**
- * The rules of the registry's history, pure: the registry decides with them, an auditor will replay with them.
+ * The rules of the registry's history, pure: the registry decides with them, an auditor replays with them.
+ *
+ *     registry: admitPublish -> nextPublish(history, admitted, at) -> draft.apply(next.opened) -> commit
+ *     auditor:  openEntry(entry, payload, keys, "native")          -> replayed.apply(opened)
+ *
+ * Both halves of the last step are `applyEntry`. Rules have names: rules.ts.
  */
-import type { Envelope } from "./envelope.ts"
+import { equalHashes, type Hash } from "@weighlock/tlog"
+import { requirePublishers } from "./authority.ts"
+import type { OpenedEntry } from "./entry.ts"
 import { ManifestError } from "./errors.ts"
+import { type AuditRule, HistoryError } from "./rules.ts"
 import type { Manifest } from "./statement.ts"
+import { formatTime } from "./time.ts"
+import type { TrustRoot } from "./trust.ts"
 import type { TrustChain } from "./trust-chain.ts"
-import { openPublished, type SignedManifest } from "./verify.ts"
 
-export interface PublishRequest {
-  readonly envelope: Envelope
-  readonly trustChain: TrustChain
-  /** As the request's address names it. */
-  readonly model: string
-  readonly now: Date
+/** The newest entry of a model. */
+export interface ModelHead {
+  readonly seq: number
+  readonly leaf: Hash
 }
 
-/**
- * May this envelope become a version of that model? Stricter than reading: a signature by a key nobody trusts is refused
- * (SIGNER_UNTRUSTED), so nothing unexplained enters the history.
- */
-export function admitPublish(request: PublishRequest): SignedManifest {
-  const { envelope, trustChain, model, now } = request
-  const stranger = envelope.signatures.find(({ keyid }) => !trustChain.current.keys.has(keyid))
-  if (stranger !== undefined) {
-    throw new ManifestError("SIGNER_UNTRUSTED", `the key ${stranger.keyid} is not in the trust root`, {
-      hint: "weighlock trust show lists the keys that are",
-    })
+/** What entries before have fixed, as far as the next one is judged by it. */
+export interface History {
+  /** The chain this log answers to: pinned by whoever judges, and never taken from the log. */
+  readonly trustChain: TrustChain
+  /** Entries so far: the next one's index. */
+  readonly size: number
+  /** `at` of the last entry; 0 before the first. */
+  readonly lastAt: number
+  model(name: string): ModelHead | null
+  /** Digest of the manifest that the version is bound to. */
+  bound(model: string, version: string): string | null
+}
+
+/** What `apply` adds to a history. */
+export interface Growing extends History {
+  /** Judges by `applyEntry`, then adds. Throws HistoryError. */
+  apply(opened: OpenedEntry): void
+}
+
+/** The trust root whose lists judge the entry at that index: the newest one logged before it. */
+export function trustAt({ roots }: TrustChain, _index: number): TrustRoot {
+  const [first] = roots // successors come with the entries that log them
+  if (first === undefined) throw new TypeError("a trust chain is never empty")
+  return first
+}
+
+/** May this entry be the next one? Says only that: nothing is added. Throws HistoryError. */
+export function applyEntry(history: History, opened: OpenedEntry): void {
+  requirePlace(history, opened)
+  if (opened.at < history.lastAt) {
+    throw broken("time", `at is ${opened.at}, and ${history.lastAt} in the entry before`)
   }
-  const manifest = openPublished(envelope, trustChain, now)
-  if (manifest.model !== model) {
-    throw new ManifestError("SUBJECT_MISMATCH", `signed as ${manifest.model}@${manifest.version}, sent as ${model}`)
+  switch (opened.content.kind) {
+    case "genesis":
+      return requireGenesis(history.trustChain, opened.content)
+    case "trust":
+      return requireFirstTrust(history.trustChain, opened, opened.content)
+    case "publish":
+      return requirePublish(history, opened, opened.content)
+    case "unknown":
+      throw broken("operation", `this version does not know the operation ${opened.op}`)
   }
-  return manifest
+}
+
+type Content<Kind extends OpenedEntry["content"]["kind"]> = Extract<OpenedEntry["content"], { kind: Kind }>
+
+function requirePlace({ size }: History, { op, content }: OpenedEntry): void {
+  const expected = size === 0 ? "genesis" : size === 1 ? "trust" : "publish"
+  if (op !== expected || content.kind !== expected) {
+    throw broken("operation", `entry ${size} is a ${op}, it must be a ${expected}`)
+  }
+}
+
+/** Also what a client asks of the first log it meets. Throws HistoryError. */
+export function requireGenesis(trustChain: TrustChain, genesis: Omit<Content<"genesis">, "kind">): void {
+  const { log, digest } = trustAt(trustChain, 0)
+  if (genesis.origin !== log.origin)
+    throw broken("genesis", `the log says it is ${genesis.origin}, trusted is ${log.origin}`)
+  if (genesis.trustRoot !== digest) {
+    throw broken(
+      "genesis",
+      `the log began with the trust root sha256:${genesis.trustRoot}, trusted is sha256:${digest}`,
+    )
+  }
+  if (!log.vkeys.includes(genesis.vkey)) {
+    throw broken("genesis", `the log began with the key ${genesis.vkey}, which the trust root does not name`)
+  }
+}
+
+function requireFirstTrust(trustChain: TrustChain, opened: OpenedEntry, content: Content<"trust">): void {
+  const { digest } = trustAt(trustChain, 1)
+  const { version, signed, threshold } = content
+  if (opened.payload.sha256 !== digest || version !== 1) {
+    throw broken("trust", `entry 1 holds the trust root sha256:${opened.payload.sha256}, trusted is sha256:${digest}`)
+  }
+  if (opened.subject !== String(version))
+    throw broken("subject", `the entry says ${opened.subject}, the root ${version}`)
+  if (signed < threshold) throw broken("trust", `it carries ${signed} of the ${threshold} signatures of its root role`)
+}
+
+function requirePublish(history: History, opened: OpenedEntry, content: Content<"publish">): void {
+  const trust = trustAt(history.trustChain, history.size)
+  const { registry, model, version } = content
+  if (registry !== trust.registry)
+    throw broken("registry", `the manifest is for ${registry}, this is ${trust.registry}`)
+  if (opened.model !== model || opened.subject !== version) {
+    throw broken("subject", `the entry says ${opened.model}@${opened.subject}, the manifest ${model}@${version}`)
+  }
+  requireOrder(history.model(model), opened)
+  const holder = history.bound(model, version)
+  if (holder !== null) throw broken("binding", `${model}@${version} is bound to sha256:${holder} already`)
+  requireAuthority(trust, opened, model)
+}
+
+function requireOrder(head: ModelHead | null, { model, seq, prev }: OpenedEntry): void {
+  const expected = head === null ? 0 : head.seq + 1
+  if (seq !== expected) throw broken("sequence", `seq of ${model} is ${seq}, expected ${expected}`)
+  const linked = prev !== undefined && (head === null ? prev.length === 0 : equalHashes(prev, head.leaf))
+  if (!linked) throw broken("previous", `prev is not the leaf hash of the entry of ${model} before`)
+}
+
+function requireAuthority(trust: TrustRoot, { at, signers, strangers }: OpenedEntry, model: string): void {
+  const stranger = strangers[0] ?? signers.find((keyid) => !trust.keys.has(keyid))
+  if (stranger !== undefined) throw broken("stranger", `the key ${stranger} is not in the trust root`)
+  if (trust.expires.getTime() <= at) {
+    throw broken("expiry", `the trust root expired at ${formatTime(trust.expires)}, before this entry`)
+  }
+  try {
+    requirePublishers(trust, model, signers)
+  } catch (cause) {
+    if (!(cause instanceof ManifestError)) throw cause
+    throw new HistoryError("threshold", cause.message, { cause })
+  }
+}
+
+function broken(rule: AuditRule, message: string): HistoryError {
+  return new HistoryError(rule, message)
 }
 
 /** A (model, version) binds one manifest for ever: the same again is fine, another is VERSION_EXISTS. */

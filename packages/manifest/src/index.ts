@@ -1,3 +1,4 @@
+export { admitPublish, type PublishRequest } from "./admit.ts"
 export { type Bundle, bundleMediaType, formatBundle, parseBundle } from "./bundle.ts"
 export {
   compareUtf8,
@@ -10,6 +11,7 @@ export {
   isSha256Hex,
   sha256Hex,
 } from "./encoding.ts"
+export { type EntryContent, type OpenedEntry, openEntry } from "./entry.ts"
 export {
   checkSignatures,
   type Envelope,
@@ -27,10 +29,23 @@ export {
   type ManifestErrorCode,
   manifestErrorCodes,
 } from "./errors.ts"
-export { admitPublish, judgePublish, type PublishRequest } from "./history.ts"
+export { formatGenesis, type Genesis, genesisPayloadType, parseGenesis } from "./genesis.ts"
+export { applyEntry, type Growing, type History, judgePublish, type ModelHead, trustAt } from "./history.ts"
 export { canonicalJson, type JsonObject, type JsonValue, parseCanonical, parseJson } from "./json.ts"
 export { enrolKey, enrolSpki, formatPem, type KeyType, type PublicKey, publicKeyPem, verifySignature } from "./keys.ts"
+export {
+  envelopeOf,
+  formatLeaf,
+  isInline,
+  type Leaf,
+  type LeafOp,
+  leafOps,
+  type LeafPayload,
+  parseLeaf,
+  payloadOf,
+} from "./leaf.ts"
 export { limits } from "./limits.ts"
+export { checkpointOf, type LoggedEntry, openProof, trustedLog, verifyGenesis } from "./log-proof.ts"
 export {
   compareVersions,
   isAlias,
@@ -41,6 +56,7 @@ export {
   parseOrigin,
   parseVersion,
 } from "./names.ts"
+export { type AdmittedPublish, firstEntries, type NextEntry, nextPublish } from "./next-entry.ts"
 export { foldPath, ignoredNames, parsePath, requireDistinctPaths } from "./paths.ts"
 export {
   type FixedReference,
@@ -50,7 +66,9 @@ export {
   type Reference,
   type Selector,
 } from "./reference.ts"
+export { DraftHistory, ReplayedHistory } from "./replay.ts"
 export { parseParts, partLength, partSizeFor, type Resource } from "./resource.ts"
+export { type AuditRule, auditRules, HistoryError } from "./rules.ts"
 export { exportSigstore, importSigstore, isSigstoreBundle } from "./sigstore.ts"
 export { verifyEd25519WithNoble, verifyEd25519WithNode } from "./signature.ts"
 export {
@@ -75,6 +93,7 @@ export {
   type TrustRoot,
   trustRootPayloadType,
 } from "./trust.ts"
-export { openTrustChain, type Pin, rootSignatures, type TrustChain } from "./trust-chain.ts"
+export { openTrustChain, type Pin, publicKeys, rootSignatures, type TrustChain } from "./trust-chain.ts"
 export { type FirstTrustRoot, makeFirstTrustRoot } from "./trust-make.ts"
+export type { Verifiers } from "./verifiers.ts"
 export { openPublished, type SignedManifest, verify, type VerifiedManifest, type VerifyRequest } from "./verify.ts"

@@ -7,8 +7,8 @@
  *
  * The keyid is SHA-256 over that text (LF, 64 columns, final LF): the hint of a Sigstore bundle.
  */
-import { Point } from "@noble/ed25519"
 import { p256 } from "@noble/curves/nist.js"
+import { ed25519Fault, ed25519Spki, ed25519SpkiPrefix } from "@weighlock/tlog"
 import { encodeBase64, encodeHex, encodeUtf8, sha256Hex } from "./encoding.ts"
 import { ManifestError } from "./errors.ts"
 import { verifyEcdsaP256, verifyEd25519 } from "./signature.ts"
@@ -28,7 +28,6 @@ export interface PublicKey {
   readonly spki: Uint8Array
 }
 
-const ed25519Prefix = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00)
 const p256Prefix = Uint8Array.from(
   [
     [0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01],
@@ -42,13 +41,13 @@ export function enrolKey(type: KeyType, bytes: Uint8Array): PublicKey {
   if (fault !== null)
     throw new ManifestError("KEY_WEAK", `the ${type} public key ${encodeHex(bytes.subarray(0, 32))} ${fault}`)
   const own = Uint8Array.from(bytes)
-  const spki = type === "ed25519" ? Uint8Array.of(...ed25519Prefix, ...own) : own
+  const spki = type === "ed25519" ? ed25519Spki(own) : own
   return { keyid: keyidOf(spki), type, bytes: own, spki } as PublicKey
 }
 
 /** Any SPKI of the two key types we know. Throws KEY_WEAK. */
 export function enrolSpki(spki: Uint8Array): PublicKey {
-  if (startsWith(spki, ed25519Prefix)) return enrolKey("ed25519", spki.subarray(ed25519Prefix.length))
+  if (startsWith(spki, ed25519SpkiPrefix)) return enrolKey("ed25519", spki.subarray(ed25519SpkiPrefix.length))
   return enrolKey("ecdsa-p256", spki)
 }
 
@@ -64,24 +63,12 @@ export function publicKeyPem(key: PublicKey): string {
 /** `true` only if every verifier that runs here says so. Never throws for a bad signature. */
 export function verifySignature(key: PublicKey, signature: Uint8Array, message: Uint8Array): boolean {
   return key.type === "ed25519"
-    ? verifyEd25519(key.bytes, key.spki, signature, message)
+    ? verifyEd25519(key.bytes, signature, message)
     : verifyEcdsaP256(key.spki.subarray(p256Prefix.length), key.spki, signature, message)
 }
 
 function keyidOf(spki: Uint8Array): string {
   return sha256Hex(encodeUtf8(formatPem("PUBLIC KEY", spki)))
-}
-
-function ed25519Fault(bytes: Uint8Array): string | null {
-  if (bytes.length !== 32) return "does not have 32 bytes"
-  try {
-    const point = Point.fromBytes(Uint8Array.from(bytes), false) // false: RFC 8032 canonical encodings only
-    if (point.isSmallOrder()) return "is of small order: one signature would verify for many messages"
-    if (!point.isTorsionFree()) return "is of mixed order: verifiers disagree about its signatures"
-    return null
-  } catch {
-    return "is not a canonical point of the curve (RFC 8032)"
-  }
 }
 
 function p256Fault(spki: Uint8Array): string | null {

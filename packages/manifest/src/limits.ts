@@ -10,6 +10,12 @@ export const limits = {
   checkpoint: 65_536,
   metadata: 16_384,
   path: 512,
+  /** A log entry. */
+  leaf: 16_384,
+  /** A payload that stands in its log entry; a larger one is named there by its digest. */
+  inline: 8192,
+  /** Text of an inclusion proof, which holds a checkpoint. */
+  proof: 73_728,
   /** Part digests in one file. */
   partCount: 8192,
   /** 8 MiB: files above it carry part digests; it is also the smallest part size. */

@@ -5,7 +5,6 @@
  *     {"algorithm":"sha256","digest":"<hex>","name":"weights/big.bin","size":20971520,
  *      "parts":{"digests":"<base64 of the 32-byte part digests>","size":8388608}}
  */
-import { sha256 } from "@noble/hashes/sha2.js"
 import { decodeBase64, decodeHex, encodeBase64, encodeHex, encodeUtf8, isSha256Hex, sha256Hex } from "./encoding.ts"
 import { invalid, tooLarge } from "./errors.ts"
 import type { JsonObject, JsonValue } from "./json.ts"
@@ -82,7 +81,7 @@ export function parseParts(value: JsonValue, size: number): { size: number; dige
 
 /** OMS root: SHA-256 of the concatenated raw file digests in listed order. It does not bind names; `dirHash1` does. */
 export function omsRoot(resources: readonly Resource[]): string {
-  return encodeHex(sha256(concat(resources.map(({ digest }) => decodeHex(digest, "digest")))))
+  return sha256Hex(concat(resources.map(({ digest }) => decodeHex(digest, "digest"))))
 }
 
 /** in-toto dirHash1: SHA-256 over the lines `<hex>  <path>\n`, sorted by path. */

@@ -6,8 +6,8 @@
  *      "mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json",
  *      "verificationMaterial":{"publicKey":{"hint":"…"},"tlogEntries":[]}}
  */
-import { decodeBase64, isSha256Hex } from "./encoding.ts"
-import { type Envelope, envelopeJson } from "./envelope.ts"
+import { decodeBase64, encodeBase64, isSha256Hex } from "./encoding.ts"
+import type { Envelope } from "./envelope.ts"
 import { invalid, ManifestError } from "./errors.ts"
 import { canonicalJson, type JsonValue, parseJson } from "./json.ts"
 import { limits } from "./limits.ts"
@@ -25,7 +25,11 @@ export function exportSigstore(envelope: Envelope): Uint8Array<ArrayBuffer>[] {
     canonicalJson({
       mediaType,
       verificationMaterial: { publicKey: { hint: signature.keyid }, tlogEntries: [] },
-      dsseEnvelope: envelopeJson({ ...envelope, signatures: [signature] }),
+      dsseEnvelope: {
+        payload: encodeBase64(envelope.payload),
+        payloadType: envelope.payloadType,
+        signatures: [{ keyid: signature.keyid, sig: encodeBase64(signature.sig) }],
+      },
     }),
   )
 }

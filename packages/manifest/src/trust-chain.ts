@@ -43,7 +43,7 @@ export function openTrustChain(envelopes: readonly Uint8Array[], pin: Pin): Trus
 /** How many distinct root keys have signed and how many must, for someone who collects signatures. */
 export function rootSignatures(envelope: Envelope): { readonly trust: TrustRoot; readonly signed: number } {
   const trust = parseTrustRoot(envelope.payload)
-  const valid = checkSignatures(envelope, trustRootPayloadType, publicKeys(trust))
+  const valid = checkSignatures(envelope, trustRootPayloadType, publicKeys(trust), "every")
   return { trust, signed: countDistinct(trust.root, valid) }
 }
 

@@ -12,10 +12,13 @@ export interface FirstTrustRoot {
   /** Verifier key of the log, named `<registry>/log`. */
   readonly vkey: string
   readonly expires: Date
+  /** Which witnesses must confirm the log; none by default. */
+  readonly policy?: string
 }
 
 /** The canonical payload to sign. */
-export function makeFirstTrustRoot({ registry, key, label, vkey, expires }: FirstTrustRoot): Uint8Array<ArrayBuffer> {
+export function makeFirstTrustRoot(first: FirstTrustRoot): Uint8Array<ArrayBuffer> {
+  const { registry, key, label, vkey, expires, policy = "quorum none\n" } = first
   const only = { threshold: 1, keys: [key.keyid] }
   const payload = canonicalJson({
     type: "trust-root",
@@ -25,7 +28,7 @@ export function makeFirstTrustRoot({ registry, key, label, vkey, expires }: Firs
     expires: formatTime(expires),
     keys: { [key.keyid]: { type: key.type, public: encodeBase64(key.bytes), label } },
     roles: { root: only },
-    log: { origin: `${registry}/log`, vkeys: [vkey], policy: "quorum none\n" },
+    log: { origin: `${registry}/log`, vkeys: [vkey], policy },
     namespaces: [{ pattern: "*/*", publish: only, promote: only, epoch: 0 }],
   })
   parseTrustRoot(payload)

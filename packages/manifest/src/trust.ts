@@ -10,7 +10,7 @@
  *
  * First matching pattern wins; no match denies.
  */
-import { parseVkey } from "@weighlock/tlog"
+import { ed25519Type, parseVkey, parseWitnessPolicy, TlogError } from "@weighlock/tlog"
 import { decodeBase64, isSha256Hex, sha256Hex } from "./encoding.ts"
 import { invalid, ManifestError } from "./errors.ts"
 import { type JsonValue, parseCanonical } from "./json.ts"
@@ -188,13 +188,24 @@ function parseLog(value: JsonValue, registry: string): TrustRoot["log"] {
   const vkeys = asArray(own.vkeys, "log.vkeys").map((text) => parseLogKey(asString(text, "log.vkeys"), origin))
   if (vkeys.length === 0 || new Set(vkeys).size !== vkeys.length)
     throw invalid("log.vkeys is empty or names a key twice")
-  // tlog-policy proper comes with the log; until then nobody may believe that witnesses are counted.
-  return { origin, vkeys, policy: asExactly(own.policy, "log.policy", "quorum none\n") }
+  return { origin, vkeys, policy: parsePolicyText(asString(own.policy, "log.policy")) }
+}
+
+/** c2sp.org/tlog-policy without `log` lines: the log is named beside it. */
+function parsePolicyText(text: string): string {
+  try {
+    parseWitnessPolicy(text)
+    return text
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause
+    throw new ManifestError("MANIFEST_INVALID", `log.policy: ${cause.message}`, { cause })
+  }
 }
 
 function parseLogKey(text: string, origin: string): string {
   const key = parseVkey(text)
-  if (key?.name !== origin) throw invalid(`${JSON.stringify(text)} is not a verifier key of ${origin}`)
+  if (key?.name !== origin || key.type !== ed25519Type)
+    throw invalid(`${JSON.stringify(text)} is not a verifier key of ${origin}`)
   enrolKey("ed25519", key.publicKey)
   return text
 }

@@ -1,19 +1,17 @@
 /**
  * The security decision. `verify` is the one function that CLI, registry, runtime and auditor trust; it does no I/O and
  * has no clock of its own, and its result is the only key to a loader.
- *
- * The log is not there yet: `seen` and `consistency` are typed and required, a bundle that claims a proof is refused
- * because nothing here could check it, and the next version will refuse every bundle without one.
  */
-import type { Checkpoint } from "@weighlock/tlog"
+import type { Checkpoint, Hash } from "@weighlock/tlog"
+import { counts, requirePublishers, trustInForce, untrusted } from "./authority.ts"
 import type { Bundle } from "./bundle.ts"
 import { checkSignatures, type Envelope } from "./envelope.ts"
 import { ManifestError } from "./errors.ts"
+import { type LoggedEntry, notLogged, openProof } from "./log-proof.ts"
 import { formatReference, type Reference } from "./reference.ts"
-import { formatTime } from "./time.ts"
 import { type Manifest, parseStatement, statementPayloadType } from "./statement.ts"
-import { namespaceOf, type TrustRoot } from "./trust.ts"
-import { countDistinct, publicKeys, type TrustChain } from "./trust-chain.ts"
+import { publicKeys, type TrustChain } from "./trust-chain.ts"
+import type { Verifiers } from "./verifiers.ts"
 
 declare const signed: unique symbol
 declare const verified: unique symbol
@@ -25,9 +23,19 @@ export interface SignedManifest extends Manifest {
   readonly signers: readonly string[]
 }
 
-/** What was asked for, by whom trust says it may be published. Made only by `verify`. */
+/** What was asked for, by whom trust says it may be published, in a log that only grew. Made only by `verify`. */
 export interface VerifiedManifest extends SignedManifest {
   readonly [verified]: true
+  /** Of its entry in the log. */
+  readonly index: number
+  /** When the registry put it in order, by the registry's clock. */
+  readonly loggedAt: Date
+  /** The state of the log that holds it: to be kept, and given as `seen` next time if it is the larger. */
+  readonly checkpoint: Checkpoint
+  /** The signed note of `checkpoint`, exact. */
+  readonly checkpointNote: string
+  /** Enough witnesses saw that state then or later; `null` when the trust root asks for none. */
+  readonly freshness: Date | null
 }
 
 export interface VerifyRequest {
@@ -36,65 +44,66 @@ export interface VerifyRequest {
   readonly trustChain: TrustChain
   /** The last checkpoint verified of this log; at first contact its empty one. */
   readonly seen: Checkpoint
-  /** Hashes (32 bytes each) that prove the log only grew since `seen`. */
-  readonly consistency: readonly Uint8Array[]
+  /** Proves that the smaller of `seen` and the bundle's checkpoint is a beginning of the larger; empty when one is empty or both are equal. */
+  readonly consistency: readonly Hash[]
+  /** Seconds; `null` asks for no freshness. */
+  readonly maxStaleness: number | null
   readonly now: Date
 }
 
 /**
- * Throws LOG_INVALID, TRUST_EXPIRED, UNSIGNED, SIGNATURE_INVALID, SIGNER_UNTRUSTED, MANIFEST_INVALID, SUBJECT_MISMATCH or
- * NEEDS_LOG; returns only what is verified.
+ * Throws LOG_INVALID, NOT_YET_WITNESSED, STALE, TRUST_EXPIRED, UNSIGNED, SIGNATURE_INVALID, SIGNER_UNTRUSTED,
+ * MANIFEST_INVALID, TOO_LARGE, SUBJECT_MISMATCH or NEEDS_LOG; returns only what is verified.
  */
 export function verify(request: VerifyRequest): VerifiedManifest {
-  const { reference, bundle, trustChain, seen, consistency, now } = request
-  requireNoLog(bundle, trustChain, seen, consistency)
+  const { reference, bundle, trustChain, seen, consistency, maxStaleness, now } = request
+  const logged = openProof(bundle, trustChain, seen, consistency) // included, witnessed, and the log only grew
   const manifest = openPublished(bundle.envelope, trustChain, now) // only signed bytes are ever parsed
+  requireEntry(logged, bundle.envelope, manifest) // this entry is about these bytes and these signatures
   requireSubject(manifest, reference) // it is what was asked for
-  return manifest as VerifiedManifest // the single place where this type is made
+  requireFresh(logged, maxStaleness, now)
+  return brand(manifest, logged) // the single place where this type is made
 }
 
 /** Enough distinct trusted keys over the exact bytes, for the namespace those bytes name. */
 export function openPublished(envelope: Envelope, trustChain: TrustChain, now: Date): SignedManifest {
+  return openWith("every", envelope, trustChain, now)
+}
+
+/** For a registry's admission as well, which is not about to load anything: it is not exported from this package. */
+export function openWith(verifiers: Verifiers, envelope: Envelope, trustChain: TrustChain, now: Date): SignedManifest {
   const trust = trustInForce(trustChain, now)
-  const valid = [...checkSignatures(envelope, statementPayloadType, publicKeys(trust))].filter((keyid) =>
-    counts(trust, keyid),
-  )
+  const holding = checkSignatures(envelope, statementPayloadType, publicKeys(trust), verifiers)
+  const valid = [...holding].filter((keyid) => counts(trust, keyid))
   if (valid.length === 0) throw untrusted("no key that the trust root lists has signed this manifest")
   const manifest = parseStatement(envelope.payload)
   if (manifest.registry !== trust.registry)
     throw mismatch(`signed for the registry ${manifest.registry}, trusted is ${trust.registry}`)
-  const signers = requireThreshold(trust, manifest.model, valid)
+  const signers = requirePublishers(trust, manifest.model, valid)
   return { ...manifest, signers } as unknown as SignedManifest
 }
 
-function trustInForce({ current }: TrustChain, now: Date): TrustRoot {
-  if (current.expires.getTime() > now.getTime()) return current
-  throw new ManifestError(
-    "TRUST_EXPIRED",
-    `the trust root of ${current.registry} expired at ${formatTime(current.expires)}`,
-    {
-      hint: "get the next version from whoever keeps its root keys",
-    },
-  )
-}
-
-// Whether a retired key signed before it retired is for the log to say; without one it does not count.
-function counts(trust: TrustRoot, keyid: string): boolean {
-  const trusted = trust.keys.get(keyid)
-  return trusted !== undefined && trusted.compromised === undefined && trusted.retiredAt === undefined
-}
-
-function requireThreshold(trust: TrustRoot, model: string, valid: readonly string[]): readonly string[] {
-  const namespace = namespaceOf(trust, model)
-  if (namespace === null) throw untrusted(`no namespace of the trust root covers ${model}, so no one may publish it`)
-  const { publish } = namespace
-  const count = countDistinct(publish, valid)
-  if (count < publish.threshold) {
-    throw untrusted(
-      `${model} needs ${publish.threshold} publisher signature(s) of ${namespace.pattern}, this manifest has ${count}`,
-    )
+/** A genuine proof of something else proves nothing here: the entry must be of this payload and these signatures. */
+function requireEntry({ leaf, index }: LoggedEntry, envelope: Envelope, manifest: Manifest): void {
+  const { payload, signatures, op, model, subject } = leaf
+  if (op !== "publish" || index < 2) throw notLogged(`entry ${index} is a ${op}, not a publish`)
+  const sameBytes =
+    payload.type === envelope.payloadType &&
+    payload.sha256 === manifest.digest &&
+    payload.size === envelope.payload.length &&
+    (payload.inline === undefined || equalBytes(payload.inline, envelope.payload))
+  if (!sameBytes)
+    throw notLogged(`entry ${index} is of sha256:${payload.sha256}, the bundle holds sha256:${manifest.digest}`)
+  const sameSigners =
+    signatures.length === envelope.signatures.length &&
+    signatures.every(({ keyid, sig }, at) => {
+      const other = envelope.signatures[at]
+      return other?.keyid === keyid && equalBytes(sig, other.sig)
+    })
+  if (!sameSigners) throw notLogged(`entry ${index} was logged with other signatures than the bundle holds`)
+  if (model !== manifest.model || subject !== manifest.version) {
+    throw notLogged(`entry ${index} is of ${model}@${subject}, the bundle holds ${manifest.model}@${manifest.version}`)
   }
-  return valid.filter((keyid) => publish.keys.includes(keyid))
 }
 
 function requireSubject(manifest: Manifest, reference: Reference): void {
@@ -111,26 +120,36 @@ function requireSubject(manifest: Manifest, reference: Reference): void {
   }
 }
 
-function requireNoLog(
-  bundle: Bundle,
-  trustChain: TrustChain,
-  seen: Checkpoint,
-  consistency: readonly Uint8Array[],
-): void {
-  const knowsALog = seen.origin !== trustChain.current.log.origin || seen.size !== 0 || consistency.length > 0
-  if (knowsALog || bundle.entry !== undefined || bundle.proof !== undefined) {
+function requireFresh({ freshness, checkpoint }: LoggedEntry, maxStaleness: number | null, now: Date): void {
+  if (maxStaleness === null) return
+  const hint = "ask the registry again, or whoever runs its witnesses; --max-staleness sets what you accept"
+  if (freshness === null) {
     throw new ManifestError(
-      "LOG_INVALID",
-      "the bundle or the caller speaks of a log, and this version cannot check one",
-      {
-        hint: "use a newer weighlock",
-      },
+      "STALE",
+      "the trust root names no witnesses, so no one says how old this view of the log is",
+      { hint },
     )
+  }
+  const age = now.getTime() / 1000 - freshness
+  if (!(age <= maxStaleness)) {
+    const what = `witnesses last saw the log at ${checkpoint.size} entries ${Math.floor(age)} s ago`
+    throw new ManifestError("STALE", `${what}, more than the ${maxStaleness} s allowed`, { hint })
   }
 }
 
-function untrusted(message: string): ManifestError {
-  return new ManifestError("SIGNER_UNTRUSTED", message, { hint: "weighlock trust show lists who may do what" })
+function brand(manifest: SignedManifest, { leaf, index, checkpoint, note, freshness }: LoggedEntry): VerifiedManifest {
+  return {
+    ...manifest,
+    index,
+    loggedAt: new Date(leaf.at),
+    checkpoint,
+    checkpointNote: note,
+    freshness: freshness === null ? null : new Date(freshness * 1000),
+  } as VerifiedManifest
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at])
 }
 
 function mismatch(message: string): ManifestError {

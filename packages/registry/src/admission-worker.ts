@@ -1,11 +1,11 @@
 /** The thread behind `Admission`. An error that is not a refusal ends it, and with it the registry. */
-import { admitPublish, formatEnvelope, ManifestError, openTrustChain, parseEnvelope } from "@weighlock/manifest"
+import { admitPublish, ManifestError, openTrustChain, parseEnvelope } from "@weighlock/manifest"
 import { parentPort, workerData } from "node:worker_threads"
 import type { AdmissionOrder, AdmissionReply, Admitted } from "./admission.ts"
 
 const trustChain = openTrustChain(workerData as Uint8Array[], { by: "file" })
 
-parentPort?.on("message", (order: AdmissionOrder) => parentPort?.postMessage(judge(order)))
+parentPort?.on("message", (orders: readonly AdmissionOrder[]) => parentPort?.postMessage(orders.map(judge)))
 
 function judge(order: AdmissionOrder): AdmissionReply {
   try {
@@ -19,7 +19,9 @@ function judge(order: AdmissionOrder): AdmissionReply {
 
 function admit({ envelope: bytes, model, now }: AdmissionOrder): Admitted {
   const envelope = parseEnvelope(bytes)
-  const manifest = admitPublish({ envelope, trustChain, model, now: new Date(now) })
-  const { digest, version, createdAt, resources } = manifest
-  return { digest, model, version, createdAt, resources, envelope: formatEnvelope(envelope) }
+  const manifest = admitPublish({ envelope, trustChain, model, now: new Date(now), verifiers: "native" })
+  const { registry, digest, version, createdAt, resources } = manifest
+  const { payload, signatures } = envelope
+  const blobs = [...new Set(resources.map((resource) => resource.digest))]
+  return { registry, digest, model, version, createdAt, payload, signatures, envelope, resources, blobs }
 }

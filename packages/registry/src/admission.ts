@@ -2,9 +2,16 @@
  * May this envelope be published? Parsing and signatures of a 10,000-file manifest take a third of a second: threads do
  * it, so the event loop goes on answering. The rules are `admitPublish` of @weighlock/manifest.
  */
-import { type Resource, type TrustChain, ManifestError, type ManifestErrorCode } from "@weighlock/manifest"
+import {
+  type Envelope,
+  type Resource,
+  type TrustChain,
+  ManifestError,
+  type ManifestErrorCode,
+} from "@weighlock/manifest"
 import { Worker } from "node:worker_threads"
 import { RegistryError } from "./errors.ts"
+import type { Candidate } from "./log/plan.ts"
 
 export interface AdmissionOrder {
   readonly id: number
@@ -15,14 +22,9 @@ export interface AdmissionOrder {
 }
 
 /** What of an admitted manifest the registry decides by. */
-export interface Admitted {
-  readonly digest: string
-  readonly model: string
-  readonly version: string
-  readonly createdAt: string
+export interface Admitted extends Candidate {
+  readonly envelope: Envelope
   readonly resources: readonly Resource[]
-  /** As `formatEnvelope` writes it. */
-  readonly envelope: Uint8Array
 }
 
 export type AdmissionReply = { readonly id: number } & (
@@ -48,7 +50,10 @@ export class Admission {
   readonly #threads: readonly Worker[]
   readonly #waiting = new Map<number, Waiting>()
   readonly #maxWaiting: number
-  #next = 0
+  /** What arrived since the last turn of the event loop: one message a turn, not one an envelope. */
+  #collected: AdmissionOrder[] = []
+  #nextId = 0
+  #nextThread = 0
 
   constructor({ trustChain, threads = 1, maxWaiting = 1024, onFailed }: AdmissionOptions) {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js" // tsc does not rewrite this name
@@ -56,7 +61,7 @@ export class Admission {
     this.#maxWaiting = maxWaiting
     this.#threads = Array.from({ length: threads }, () => {
       const thread = new Worker(script, { workerData: trustChain.envelopes })
-      thread.on("message", (reply: AdmissionReply) => this.#settle(reply))
+      thread.on("message", (replies: readonly AdmissionReply[]) => replies.forEach((reply) => this.#settle(reply)))
       thread.on("error", (cause) => {
         const error = new RegistryError("UNAVAILABLE", "the admission thread failed", { cause })
         for (const { reject } of this.#waiting.values()) reject(error)
@@ -72,12 +77,17 @@ export class Admission {
     if (this.#waiting.size >= this.#maxWaiting) {
       return Promise.reject(new RegistryError("UNAVAILABLE", "too many publishes are waiting", { hint: "try again" }))
     }
-    const id = this.#next++
+    const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      const order: AdmissionOrder = { id, envelope, model, now: now.getTime() }
-      this.#threads[id % this.#threads.length]?.postMessage(order)
+      if (this.#collected.push({ id, envelope, model, now: now.getTime() }) === 1) setImmediate(() => this.#send())
     })
+  }
+
+  #send(): void {
+    this.#threads[this.#nextThread]?.postMessage(this.#collected)
+    this.#nextThread = (this.#nextThread + 1) % this.#threads.length
+    this.#collected = []
   }
 
   async close(): Promise<void> {

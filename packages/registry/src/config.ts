@@ -9,11 +9,13 @@ import { isIP } from "node:net"
 import { dirname, join } from "node:path"
 
 import { type TrustChain, openTrustChain } from "@weighlock/manifest"
+import type { NoteSigner } from "@weighlock/tlog"
 import type { Logger } from "pino"
 
 import { RegistryError } from "./errors.ts"
 import { type Tokens, parseTokens } from "./http/auth.ts"
-import { type LogKey, openLogKey } from "./log-key.ts"
+import type { WitnessMode } from "./log/served.ts"
+import { openLogSigner } from "./log/signer.ts"
 
 /** All in ms. */
 export interface Timeouts {
@@ -29,8 +31,14 @@ export interface RegistryConfig {
   readonly data: string
   /** The trust root's envelope, or the path of the file. */
   readonly trust: string | Uint8Array
-  /** Path; by default `log-key.pem` beside the trust file. */
+  /** Path, or `exec:` and the path of a program that signs; by default `log-key.pem` beside the trust file. */
   readonly logKey?: string
+  /** Path of the copy of the last checkpoint, best on another disk; by default `checkpoint` in the data folder. */
+  readonly checkpointCopy?: string
+  /** A folder to publish the log to, as static files. */
+  readonly publishLog?: string
+  /** Whether readers are shown only what the witnesses' quorum has seen; matters when the trust root names witnesses. */
+  readonly witness?: { readonly mode: WitnessMode }
   readonly host?: string
   /** 0 (the default) takes any free one. */
   readonly port?: number
@@ -55,7 +63,10 @@ export interface OpenedConfig {
   readonly port: number
   readonly publicUrl: string | undefined
   readonly trustChain: TrustChain
-  readonly logKey: LogKey
+  readonly signer: NoteSigner
+  readonly checkpointCopy: string
+  readonly publishLog: string | undefined
+  readonly witnessMode: WitnessMode
   readonly tokens: Tokens | undefined
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
   readonly timeouts: Timeouts
@@ -75,8 +86,7 @@ export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> 
       "say where clients reach the registry: --public-url URL",
     )
   }
-  const trust = typeof config.trust === "string" ? await read(config.trust, "trust root") : config.trust
-  const trustChain = openTrustChain([trust], { by: "file" })
+  const trustChain = await openTrust(config.trust)
   return {
     data,
     host,
@@ -84,10 +94,18 @@ export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> 
     tokens,
     trustChain,
     publicUrl: config.publicUrl === undefined ? undefined : parsePublicUrl(config.publicUrl),
-    logKey: await openLogKey(logKeyPath(config), trustChain.current),
+    signer: await openLogSigner(logKeyPath(config), trustChain.current),
+    checkpointCopy: config.checkpointCopy ?? join(data, "checkpoint"),
+    publishLog: config.publishLog,
+    witnessMode: config.witness?.mode ?? "degrade",
     tls: tls && { cert: await read(tls.cert, "TLS certificate"), key: await read(tls.key, "TLS key") },
     timeouts: { headers: 10_000, request: 600_000, idle: 30_000, drain: 10_000, ...config.timeouts },
   }
+}
+
+/** Of the trust root's envelope, or the path of its file. Throws USAGE, or what `openTrustChain` throws. */
+export async function openTrust(trust: string | Uint8Array): Promise<TrustChain> {
+  return openTrustChain([typeof trust === "string" ? await read(trust, "trust root") : trust], { by: "file" })
 }
 
 function logKeyPath({ trust, logKey }: RegistryConfig): string {

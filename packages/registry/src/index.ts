@@ -8,14 +8,40 @@ export { type RunningRegistry, startRegistry } from "./server.ts"
 export { type BlobStore, type ByteRange, type Part, type Upload, partCount, partOf, uploadId } from "./store/blobs.ts"
 export { FolderBlobStore } from "./store/blobs-fs.ts"
 export type {
-  Binding,
   BlobFacts,
-  Candidate,
+  Cosignature,
+  Facts,
+  FullTile,
   Ledger,
+  LogCommit,
+  LogEntry,
+  LogHead,
+  LogStore,
   ModelSummary,
+  NewEntry,
+  NewManifest,
   Page,
   Publication,
   TrustRecord,
+  VersionSummary,
+  Wanted,
 } from "./store/ledger.ts"
+export { CheckpointCopy } from "./log/checkpoint-copy.ts"
+export { type Finding, fsckRules, type FsckRule } from "./log/examine/finding.ts"
+export { fsck, type FsckOptions, type FsckReport } from "./log/fsck.ts"
+export { Growth } from "./log/growth.ts"
+export { Log } from "./log/log.ts"
+export { openLog, type OpenedLog, type OpenLogOptions } from "./log/open-log.ts"
+export { type Before, type Candidate, type Outcome, type Plan, planPublishes } from "./log/plan.ts"
+export { rebuild, type Rebuilt, type RebuildOptions, type RebuildProgress } from "./log/rebuild.ts"
+export { Served, type ServedCheckpoint, type WitnessMode } from "./log/served.ts"
+export { openLogSigner } from "./log/signer.ts"
+export { TreeNodes } from "./log/tree-nodes.ts"
 export { SqliteLedger } from "./store/ledger-sqlite.ts"
 export { type WriterLock, lockWriter } from "./store/writer-lock.ts"
+export type { CosignedCheckpoint } from "./witness/gathering.ts"
+export { type CollectorOptions, type CollectorStatus, WitnessCollector } from "./witness/collector.ts"
+export type { WitnessState } from "./witness/asked-witness.ts"
+export type { WitnessStatus } from "./witness/seat.ts"
+export { type RunningWitness, startWitness, type WitnessConfig } from "./witness/server.ts"
+export { addLog, initWitness, type WatchedLog, watchedLogs } from "./witness/setup.ts"

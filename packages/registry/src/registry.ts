@@ -1,21 +1,22 @@
 /**
  * Decides what is published. No HTTP and no SQL here: rules from `@weighlock/manifest`, facts from the ledger.
  *
- *     envelope bytes -> admitPublish (keys, signatures, names) -> every blob proven, with the declared size and parts
- *                    -> judgePublish against what is bound -> one commit -> bundle
+ *     envelope bytes -> admission (keys, signatures, names) -> every blob proven, with the declared size and parts
+ *                    -> its place in the log, in one commit -> bundle with entry and proof
  */
-import { type Envelope, formatBundle, judgePublish, parseEnvelope, sha256Hex } from "@weighlock/manifest"
+import { judgePublish } from "@weighlock/manifest"
 
 import type { Admission, Admitted } from "./admission.ts"
 import { RegistryError } from "./errors.ts"
+import type { Bundles } from "./log/bundles.ts"
+import type { Outcome } from "./log/plan.ts"
 import type { Sequencer } from "./sequencer.ts"
-import type { Binding, Candidate, Ledger, ModelSummary, Page, Publication } from "./store/ledger.ts"
+import type { Ledger, ModelSummary, Page, Publication, VersionSummary } from "./store/ledger.ts"
 import { type Uploads, requireSameBytes } from "./uploads.ts"
 
 export interface Published {
-  /** False when this very manifest was published before: `bundle` is then the first one. */
+  /** False when this very manifest was published before: the entry is then the first one. */
   readonly created: boolean
-  readonly digest: string
   readonly version: string
   readonly bundle: Uint8Array
 }
@@ -24,7 +25,8 @@ export interface RegistryOptions {
   readonly ledger: Ledger
   readonly uploads: Uploads
   readonly admission: Admission
-  readonly sequencer: Sequencer<Candidate, Binding>
+  readonly sequencer: Sequencer<Admitted, Outcome>
+  readonly bundles: Bundles
   readonly now: () => Date
 }
 
@@ -36,34 +38,56 @@ export class Registry {
   }
 
   /**
-   * Publishes a signed manifest under a model. Safe to repeat: the same manifest again answers the first bundle.
+   * Publishes a signed manifest under a model. Safe to repeat: the same manifest again answers the first entry.
    * Throws what `admitPublish` throws, BLOBS_MISSING, DIGEST_MISMATCH, VERSION_EXISTS, UNAVAILABLE.
    */
   async publish(bytes: Uint8Array, model: string): Promise<Published> {
-    const { ledger, admission, sequencer, now } = this.#options
-    const manifest = await admission.admit(bytes, model, now())
-    const { version } = manifest
-    const first = await ledger.byVersion(model, version)
-    if (judgePublish(first, manifest) === "same" && first) return published(first, false)
-    await this.#requireBlobs(manifest)
-    const binding = await sequencer.submit(candidateOf(manifest))
-    if ("missing" in binding) throw blobsMissing(binding.missing, `${model}@${version}`)
-    judgePublish(binding.holder, manifest) // another writer may have come first
-    return published(binding.holder, binding.created)
+    const { ledger, admission, sequencer, bundles, now } = this.#options
+    const admitted = await admission.admit(bytes, model, now())
+    const { version, envelope } = admitted
+    const missing = await this.#missingBlobs(admitted)
+    if (missing.length > 0) {
+      const first = await ledger.byVersion(model, version) // which stays what it is, whatever became of its blobs
+      if (judgePublish(first, admitted) === "same" && first) return await this.#again(first)
+      throw blobsMissing(missing, `${model}@${version}`)
+    }
+    const outcome = await sequencer.submit(admitted)
+    switch (outcome.kind) {
+      case "appended":
+        return { created: true, version, bundle: await bundles.fresh(outcome.index, outcome.entry.entry, envelope) }
+      case "held":
+        return await this.#again(await this.#publication(model, version))
+      case "missing":
+        throw blobsMissing(outcome.blobs, `${model}@${version}`)
+      case "refused":
+        throw outcome.error
+    }
+  }
+
+  async #again(first: Publication): Promise<Published> {
+    return { created: false, version: first.version, bundle: await this.#bundle(first) }
   }
 
   /** The bundle a version is bound to. NOT_FOUND. */
   async version(model: string, version: string): Promise<Uint8Array> {
+    return await this.#bundle(await this.#publication(model, version))
+  }
+
+  async #publication(model: string, version: string): Promise<Publication> {
     const found = await this.#options.ledger.byVersion(model, version)
     if (!found) throw new RegistryError("NOT_FOUND", `${model}@${version} was never published`)
-    return bundleOf(found)
+    return found
   }
 
   /** The bundle of the manifest with this digest. NOT_FOUND. */
   async manifest(digest: string): Promise<Uint8Array> {
     const found = await this.#options.ledger.byDigest(digest)
     if (!found) throw new RegistryError("NOT_FOUND", `no manifest sha256:${digest} was published`)
-    return bundleOf(found)
+    return await this.#bundle(found)
+  }
+
+  #bundle({ entry, digest, model, version }: Publication): Promise<Uint8Array> {
+    return this.#options.bundles.stored(entry, { digest, model, subject: version })
   }
 
   models(query: string, page: Page): Promise<readonly ModelSummary[]> {
@@ -71,55 +95,25 @@ export class Registry {
   }
 
   /** A model's versions in order of publication. NOT_FOUND when it has none. */
-  async versions(model: string, page: Page): Promise<readonly Omit<Publication, "envelope">[]> {
+  async versions(model: string, page: Page): Promise<readonly VersionSummary[]> {
     const versions = await this.#options.ledger.versions(model, page)
     const exists = versions.length > 0 || (await this.#options.ledger.versions(model, { limit: 1 })).length > 0
     if (!exists) throw new RegistryError("NOT_FOUND", `nothing was published as ${model}`)
     return versions
   }
 
-  /** Every resource must be a blob the registry has hashed itself, of the signed size and parts, and still has. */
-  async #requireBlobs({ resources, model, version }: Admitted): Promise<void> {
-    const known = await this.#options.ledger.blobs(resources.map(({ digest }) => digest))
-    const missing = new Set(resources.map(({ digest }) => digest).filter((digest) => !known.has(digest)))
-    if (missing.size > 0) throw blobsMissing([...missing], `${model}@${version}`)
+  /**
+   * Every resource must be a blob the registry has hashed itself, of the signed size and parts (DIGEST_MISMATCH), and still
+   * has: the digests of the others.
+   */
+  async #missingBlobs({ resources }: Admitted): Promise<readonly string[]> {
+    const { present, missing } = await this.#options.uploads.present(resources.map(({ digest }) => digest))
     for (const { digest, size, parts } of resources) {
-      const facts = known.get(digest)
+      const facts = present.get(digest)
       if (facts) requireSameBytes({ sha256: digest, size, ...(parts && { parts }) }, facts)
     }
-    const damaged = await this.#options.uploads.damaged(known.values())
-    if (damaged.length > 0) throw blobsMissing(damaged, `${model}@${version}`)
+    return missing
   }
-}
-
-function candidateOf({ digest, model, version, createdAt, envelope, resources }: Admitted): Candidate {
-  return { digest, model, version, createdAt, envelope, blobs: resources.map((resource) => resource.digest) }
-}
-
-function published(holder: Publication, created: boolean): Published {
-  return { created, digest: holder.digest, version: holder.version, bundle: bundleOf(holder) }
-}
-
-/** SQLite does not notice flipped bits: what is served is first shown to be what was stored. */
-function bundleOf({ digest, envelope }: Publication): Uint8Array {
-  return formatBundle({ envelope: openStored(envelope, digest, `manifest ${digest}`) })
-}
-
-/** An envelope of the ledger. STORE_FAILED, and never a code that blames the client, when it is not what was stored. */
-export function openStored(bytes: Uint8Array, digest: string, what: string): Envelope {
-  try {
-    const envelope = parseEnvelope(bytes)
-    if (sha256Hex(envelope.payload) === digest) return envelope
-  } catch (cause) {
-    throw damagedRow(what, cause)
-  }
-  throw damagedRow(what)
-}
-
-function damagedRow(what: string, cause?: unknown): RegistryError {
-  return new RegistryError("STORE_FAILED", `the ledger's row of ${what} is damaged: restore it from a backup`, {
-    cause,
-  })
 }
 
 function blobsMissing(missing: readonly string[], reference: string): RegistryError {

@@ -5,7 +5,7 @@
  *     request 2 ─┼─ one transaction ──┼─ answer 2      request 4 ─── the next transaction ─── answer 4
  *     request 3 ─┘   (one fsync)      └─ answer 3
  *
- * A commit that fails has an unknown outcome. Nothing is sequenced after it: waiting callers are refused and the process is
+ * A commit that rejects with UNAVAILABLE has written nothing: its batch is refused, and the next one is tried. A commit that fails in another way has an unknown outcome. Nothing is sequenced after it: waiting callers are refused and the process is
  * told to stop; a retry against the restarted registry finds out what is true.
  */
 import { RegistryError } from "./errors.ts"
@@ -74,6 +74,7 @@ export class Sequencer<In, Out> {
       if (outs.length !== batch.length) throw new Error(`${outs.length} answers for ${batch.length} writes`)
       for (const [i, out] of outs.entries()) batch[i]?.resolve(out)
     } catch (cause) {
+      if (cause instanceof RegistryError && cause.code === "UNAVAILABLE") return refuse(batch, cause)
       this.#fail(new RegistryError("STORE_FAILED", "a commit failed: its outcome is unknown", { cause }), batch)
     }
   }
@@ -89,4 +90,8 @@ export class Sequencer<In, Out> {
     this.#closing = true
     await this.#running
   }
+}
+
+function refuse(batch: readonly { readonly reject: (error: unknown) => void }[], error: RegistryError): void {
+  for (const { reject } of batch) reject(error)
 }

@@ -1,38 +1,38 @@
 /**
- * Starts and stops a registry: lock, ledger, stores, HTTP; and back in the opposite order.
+ * Starts and stops a registry: lock, ledger, log, stores, HTTP; and back in the opposite order.
  *
  *     const registry = await startRegistry({ data: "./registry", trust: "./trust.json" })
  *     registry.url // http://127.0.0.1:41873
  *     await registry.close() // finishes what is in flight, at most 10 s
  */
-import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 
 import type { TrustChain } from "@weighlock/manifest"
 import { HashPool } from "@weighlock/manifest/node"
 import { type Logger, destination, pino } from "pino"
 
-import { Admission } from "./admission.ts"
+import { Admission, type Admitted } from "./admission.ts"
 import { type OpenedConfig, type RegistryConfig, openConfig } from "./config.ts"
+import { type Undo, openDataFolder } from "./data-folder.ts"
 import { RegistryError } from "./errors.ts"
 import { RegistryGrants } from "./grants.ts"
 import { createApp } from "./http/app.ts"
 import { listen } from "./http/listen.ts"
 import { blobRoutes } from "./http/routes/blobs.ts"
+import { logHelperRoutes } from "./http/routes/log-helpers.ts"
+import { logRoutes } from "./http/routes/log.ts"
 import { modelRoutes } from "./http/routes/models.ts"
 import { serviceRoutes } from "./http/routes/service.ts"
 import { trustRoutes } from "./http/routes/trust.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
+import type { Outcome } from "./log/plan.ts"
+import { measureLog, runLog } from "./log/run-log.ts"
 import { Metrics } from "./metrics.ts"
 import { Registry } from "./registry.ts"
 import { Sequencer } from "./sequencer.ts"
 import { FolderBlobStore } from "./store/blobs-fs.ts"
-import { makeFolder } from "./store/durable.ts"
-import { SqliteLedger } from "./store/ledger-sqlite.ts"
-import type { Binding, BlobFacts, Candidate, Ledger } from "./store/ledger.ts"
-import { lockWriter } from "./store/writer-lock.ts"
+import type { BlobFacts } from "./store/ledger.ts"
 import { Uploads } from "./uploads.ts"
-import { proveLedger } from "./start-proof.ts"
 import { productVersion } from "./version.ts"
 
 const unreferencedLife = 24 * 3600 * 1000
@@ -44,9 +44,6 @@ export interface RunningRegistry {
   /** Takes no more requests, finishes those in flight (at most the drain time), lets go of the data folder. */
   close(): Promise<void>
 }
-
-/** Things to undo, last first. */
-type Undo = (() => Promise<void> | void)[]
 
 /** Throws USAGE (configuration), CONFLICT (the folder is in use), STORE_FAILED (it is damaged). */
 export async function startRegistry(config: RegistryConfig): Promise<RunningRegistry> {
@@ -67,27 +64,20 @@ export async function startRegistry(config: RegistryConfig): Promise<RunningRegi
 }
 
 async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logger, undo: Undo): Promise<string> {
-  const { data, trustChain, tokens } = opened
-  await makeFolder(data)
-  const lock = lockWriter(join(data, "writer.lock"))
-  undo.push(() => lock.release())
-  const held = await anyBlob(data)
-  if (held && !(await isFile(join(data, "ledger.sqlite")))) throw ledgerLost(data)
-  const ledger = new SqliteLedger(join(data, "ledger.sqlite"))
-  undo.push(() => ledger.close())
-  if (held && (await ledger.trustRoots()).length === 0) throw ledgerLost(data)
+  const { trustChain, tokens } = opened
+  const now = (): Date => new Date()
   warnOfExpiry(trustChain, logger)
-  await enrol(ledger, opened)
-  proveLedger(ledger, trustChain) // after: another trust root than the folder's is a mistake of usage, not damage
+  const ledger = await openDataFolder(opened, undo)
+  const onFailed = once((error: RegistryError) => stop(error, logger, config.onFatal))
+  const running = await runLog({ opened, ledger, logger, undo, onFailed })
+  const { log, bundles, reader } = running
   const hashes = new HashPool()
   undo.push(() => hashes.close())
-  const blobs = await FolderBlobStore.open(data, hashes)
-
-  const onFailed = once((error: RegistryError) => stop(error, logger, config.onFatal))
-  const sequencer = new Sequencer<Candidate, Binding>((batch) => ledger.publish(batch), {
+  const blobs = await FolderBlobStore.open(opened.data, hashes)
+  const sequencer = new Sequencer<Admitted, Outcome>((batch) => log.append(batch), {
     maxItems: 1024,
     maxBytes: 256 * 1024 * 1024,
-    sizeOf: ({ envelope }) => envelope.length,
+    sizeOf: ({ payload }) => payload.length,
     onFailed,
   })
   const records = new Sequencer<BlobFacts, BlobFacts>((batch) => ledger.recordBlobs(batch), {
@@ -99,6 +89,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   undo.push(() => Promise.all([sequencer.close(), records.close()]).then(() => undefined))
 
   const metrics = new Metrics()
+  measureLog(metrics, running)
   const damage = metrics.counter("weighlock_blobs_damaged_total", "Times a proven blob was found missing or resized.")
   const onDamaged = (sha256: string): void => {
     damage()
@@ -107,21 +98,23 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
 
   let url = ""
   let ready = false
-  const now = (): Date => new Date()
   const grants = new RegistryGrants(() => opened.publicUrl ?? url, config.grantLifeSeconds)
-  const uploads = new Uploads({ ledger, blobs, grants, records, patience: 20_000, onDamaged })
+  const forgetBlobs = (before: number): Promise<readonly string[]> => log.alone(() => ledger.forgetBlobs(before))
+  const uploads = new Uploads({ ledger, blobs, grants, records, forgetBlobs, patience: 20_000, onDamaged })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
   const admission = new Admission({ trustChain, onFailed })
   undo.push(() => admission.close())
-  const registry = new Registry({ ledger, uploads, admission, sequencer, now })
+  const registry = new Registry({ ledger, uploads, admission, sequencer, bundles, now })
   const others = [
     ...modelRoutes(registry),
-    ...trustRoutes(ledger),
+    ...logRoutes(reader),
+    ...logHelperRoutes(reader),
+    ...trustRoutes(ledger, bundles),
     ...uploadRoutes(uploads, grants),
     ...blobRoutes({ blobs, ledger, onDamaged }),
   ]
-  const isReady = async (): Promise<boolean> => ready && (await ledger.trustRoots()).length > 0
-  const routes = [...others, ...serviceRoutes({ trustChain, metrics, isReady }, others)]
+  const isReady = async (): Promise<boolean> => ready && (await ledger.head()) !== null
+  const routes = [...others, ...serviceRoutes({ trustChain, metrics, health: running.health, isReady }, others)]
   const answered = metrics.counter("weighlock_http_requests_total", "Answers by route and status.")
   const app = createApp({
     routes,
@@ -141,25 +134,6 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   return url
 }
 
-/** A registry that lost its ledger would bind versions anew: blobs without one are refused. */
-function ledgerLost(data: string): RegistryError {
-  return new RegistryError("STORE_FAILED", `${data} holds blobs, and its ledger.sqlite is absent or empty`, {
-    hint: "restore ledger.sqlite from a backup, or take an empty data folder",
-  })
-}
-
-async function anyBlob(data: string): Promise<boolean> {
-  const entries = await readdir(join(data, "blobs"), { recursive: true, withFileTypes: true }).catch(() => [])
-  return entries.some((entry) => !entry.isDirectory())
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (found) => found.size > 0,
-    () => false,
-  )
-}
-
 const warningTime = 30 * 86_400_000
 
 function warnOfExpiry({ current }: TrustChain, logger: Logger): void {
@@ -170,24 +144,6 @@ function warnOfExpiry({ current }: TrustChain, logger: Logger): void {
     { expires },
     left > 0 ? "the trust root expires soon" : "the trust root has expired: publishes are refused",
   )
-}
-
-/** Keeps the trust root on the first start; later the folder belongs to it. */
-async function enrol(ledger: Ledger, { trustChain, data }: OpenedConfig): Promise<void> {
-  const [first] = await ledger.trustRoots()
-  const [root] = trustChain.roots
-  const [envelope] = trustChain.envelopes
-  if (!root || !envelope) throw new RegistryError("USAGE", "the trust chain is empty")
-  if (first && first.digest !== root.digest) {
-    throw new RegistryError(
-      "USAGE",
-      `${data} belongs to the trust root sha256:${first.digest}, not to sha256:${root.digest}`,
-      {
-        hint: "serve it with the trust root it was made with, or take another data folder",
-      },
-    )
-  }
-  await ledger.addTrustRoot({ version: root.version, digest: root.digest, envelope })
 }
 
 /** Crash-only: a commit of unknown outcome ends the process, and opening the ledger again shows what is true. */
@@ -220,7 +176,7 @@ function every(ms: number, work: () => Promise<void>, logger: Logger): () => Pro
 }
 
 /** The configuration as it may be printed: no token, no key. */
-function describe({ data, host, port, publicUrl, tokens, tls, trustChain, logKey, timeouts }: OpenedConfig): object {
+function describe({ data, host, port, publicUrl, tokens, tls, trustChain, signer, timeouts }: OpenedConfig): object {
   const { registry, version, digest } = trustChain.current
   return {
     registry,
@@ -235,7 +191,7 @@ function describe({ data, host, port, publicUrl, tokens, tls, trustChain, logKey
       : "none: loopback only",
     anonymousRead: tokens?.anonymousRead ?? true,
     trust: { version, sha256: digest },
-    log: logKey.vkey,
+    log: signer.vkey,
     timeouts,
   }
 }

@@ -14,11 +14,14 @@ import { ManifestError } from "@weighlock/manifest"
 import { RegistryError } from "./errors.ts"
 import type { Grant, GrantMaker } from "./grants.ts"
 import type { Sequencer } from "./sequencer.ts"
-import { type BlobStore, type Upload, uploadId } from "./store/blobs.ts"
+import type { BlobStore, Upload } from "./store/blobs.ts"
 import type { BlobFacts, Ledger } from "./store/ledger.ts"
 
 export const maxGrantsPerCall = 256
 const maxProofs = 1024
+/** A blob that was there so many ms ago is taken to be there, where many publishes need the same ones. */
+const seenLife = 1000
+const maxSeen = 10_000
 
 export interface UploadState {
   readonly sha256: string
@@ -31,6 +34,8 @@ export interface UploadsOptions {
   readonly blobs: BlobStore
   readonly grants: GrantMaker
   readonly records: Sequencer<BlobFacts, BlobFacts>
+  /** `Ledger.forgetBlobs`, where no publication is between its facts and its commit. */
+  readonly forgetBlobs: (before: number) => Promise<readonly string[]>
   /** How long `complete` waits for the proof before it answers "proving", in ms. */
   readonly patience: number
   /** Told of a blob that the ledger knows and the store has not, or not as it was. */
@@ -41,6 +46,8 @@ export class Uploads {
   readonly #options: UploadsOptions
   /** Proofs under way, and failed ones until somebody asks. */
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
+  /** Blobs found as they were proven, and when; by the clock that never goes back. */
+  readonly #seen = new Map<string, { readonly facts: BlobFacts; readonly at: number }>()
   /** No proof may put a blob in place while forgotten ones are removed: it could be the same. */
   #expiring: Promise<void> = Promise.resolve()
 
@@ -72,6 +79,31 @@ export class Uploads {
     const missing = left > 0 ? await this.#options.blobs.declare(file) : []
     const grants = missing.slice(0, left).map((part) => this.#options.grants.grant(file, part))
     return { sha256, state: "needed", grants }
+  }
+
+  /** Which of these are recorded, and in the store in their size; the others are missing, and reported if they are damaged. */
+  async present(
+    digests: readonly string[],
+  ): Promise<{ readonly present: ReadonlyMap<string, BlobFacts>; readonly missing: readonly string[] }> {
+    const now = performance.now()
+    const present = new Map<string, BlobFacts>()
+    const unseen: string[] = []
+    for (const sha256 of new Set(digests)) {
+      const seen = this.#seen.get(sha256)
+      if (seen && now - seen.at < seenLife) present.set(sha256, seen.facts)
+      else unseen.push(sha256)
+    }
+    if (unseen.length === 0) return { present, missing: [] }
+    const known = await this.#options.ledger.blobs(unseen)
+    const damaged = new Set(await this.damaged(known.values()))
+    for (const [sha256, facts] of known) if (!damaged.has(sha256)) present.set(sha256, this.#see(facts, now))
+    return { present, missing: unseen.filter((sha256) => !present.has(sha256)) }
+  }
+
+  #see(facts: BlobFacts, at: number): BlobFacts {
+    if (this.#seen.size >= maxSeen) this.#seen.clear()
+    this.#seen.set(facts.sha256, { facts, at })
+    return facts
   }
 
   /** The digests of those blobs that the store does not have in their size; each is reported to `onDamaged`. */
@@ -151,13 +183,19 @@ export class Uploads {
   }
 
   async #removeForgotten(before: number): Promise<void> {
-    for (const sha256 of await this.#options.ledger.forgetBlobs(before)) await this.#options.blobs.remove(sha256)
+    const forgotten = await this.#options.forgetBlobs(before)
+    this.#seen.clear()
+    for (const sha256 of forgotten) await this.#options.blobs.remove(sha256)
   }
 }
 
 /** One digest has one size and one list of part digests: a claim of others does not describe the same bytes. */
 export function requireSameBytes(claimed: Upload, known: BlobFacts): void {
-  if (uploadId(claimed) === uploadId(known)) return
+  const same =
+    claimed.size === known.size &&
+    claimed.parts?.size === known.parts?.size &&
+    claimed.parts?.digests.join() === known.parts?.digests.join()
+  if (same) return
   const message = `${claimed.sha256}: the parts and size declared do not describe the bytes of that digest`
   throw new ManifestError("DIGEST_MISMATCH", message)
 }

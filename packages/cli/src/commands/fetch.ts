@@ -9,7 +9,7 @@ import {
   openClient,
   openContext,
 } from "../context.ts"
-import { nameOf, summary } from "../describe.ts"
+import { instant, logged, nameOf, summary } from "../describe.ts"
 import type { Io } from "../io.ts"
 import { formatBytes } from "../progress.ts"
 
@@ -26,7 +26,7 @@ export function fetchCommands(program: Command, io: Io): void {
       const manifest = await pullModel(reference, folder, await openClient(context, flags, reference))
       context.progress.end()
       context.out.result({
-        json: { ...summary(manifest), output: folder, verified: true },
+        json: { ...summary(manifest), ...logged(manifest), output: folder },
         text: `verified ${nameOf(manifest)}\nwrote ${folder}`,
         digest: `sha256:${manifest.digest}`,
       })
@@ -78,6 +78,7 @@ function show({ out }: Context, manifest: VerifiedManifest): void {
     ["manifest", `sha256:${manifest.digest}`],
     ["registry", manifest.registry],
     ["created", manifest.createdAt],
+    ["logged", `${instant(manifest.loggedAt)}, index ${manifest.index}`],
     ["format", `${manifest.format}${manifest.entrypoint === undefined ? "" : ` (${manifest.entrypoint})`}`],
     ...manifest.signers.map((keyid) => ["signed by", keyid]),
     ...Object.entries(manifest.metadata).map(([key, value]) => [key, value]),
@@ -92,7 +93,7 @@ function show({ out }: Context, manifest: VerifiedManifest): void {
       signers: manifest.signers,
       metadata: { ...manifest.metadata },
       resources: manifest.resources.map(({ name, digest, size }) => ({ name, sha256: digest, size })),
-      verified: true,
+      ...logged(manifest),
     },
     text: [...rows.map(([key = "", value = ""]) => `${key.padEnd(10)} ${value}`), ...files].join("\n"),
     digest: `sha256:${manifest.digest}`,

@@ -3,7 +3,7 @@ import { access, mkdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
-import { CliError } from "../errors.ts"
+import { CliError, usage } from "../errors.ts"
 import { createFile } from "../files.ts"
 import type { Io } from "../io.ts"
 
@@ -12,6 +12,7 @@ interface InitFlags extends CommonFlags {
   readonly passphrase: boolean
   readonly label?: string
   readonly from?: string
+  readonly policy?: string
   readonly key: readonly string[]
 }
 
@@ -22,6 +23,7 @@ export function initCommand(program: Command, io: Io): void {
     .option("--label <label>", "name of the first key (default: the origin)")
     .option("--no-passphrase", "leave private keys unencrypted")
     .option("--from <file>", "sign this trust root payload, written by hand, instead")
+    .option("--policy <file>", "witnesses that must confirm the log (c2sp.org/tlog-policy)")
     .option("--key <label>", "with --from: sign with this key; may be repeated", collect, [])
     .action(async (dir: string | undefined, flags: InitFlags) => {
       await init(await openContext(io, flags), dir ?? ".", flags)
@@ -83,12 +85,13 @@ interface Made {
 
 async function fresh(context: Context, registry: string, flags: InitFlags): Promise<Made> {
   const { makeFirstTrustRoot } = await import("@weighlock/manifest")
+  const policy = await readPolicy(context, flags)
   const { newKey } = await import("../keys.ts")
   const label = flags.label ?? registry.replaceAll(":", "-").slice(0, 64)
   const signer = await newKey(context.settings, label, flags)
   const log = await newLogKey(registry)
   const expires = new Date(Date.now() + 365 * 86_400_000)
-  const payload = makeFirstTrustRoot({ registry, key: signer.publicKey, label, vkey: log.vkey, expires })
+  const payload = makeFirstTrustRoot({ registry, key: signer.publicKey, label, vkey: log.vkey, expires, policy })
   return { payload, signers: [signer], label, logKeyPem: log.pem }
 }
 
@@ -104,8 +107,8 @@ async function byHand(context: Context, registry: string, file: string, flags: I
   let log: { vkey: string; pem: string } | null = null
   if (value !== null && typeof value === "object" && !Array.isArray(value) && value["log"] === undefined) {
     log = await newLogKey(registry)
-    value["log"] = { origin: `${registry}/log`, vkeys: [log.vkey], policy: "quorum none\n" }
-  }
+    value["log"] = { origin: `${registry}/log`, vkeys: [log.vkey], policy: await readPolicy(context, flags) }
+  } else if (flags.policy !== undefined) throw usage(`${file} has a log, and a policy with it`, "leave --policy out")
   const payload = canonicalJson(value)
   const trust = parseTrustRoot(payload)
   if (trust.registry !== registry)
@@ -119,6 +122,22 @@ async function byHand(context: Context, registry: string, file: string, flags: I
       hint: "sign with a root key: --key LABEL",
     })
   return { payload, signers, label: labels[0] ?? "", logKeyPem: log?.pem ?? null }
+}
+
+/** Throws NOT_FOUND, USAGE. Read before any key is made. */
+async function readPolicy({ path }: Context, { policy: file }: InitFlags): Promise<string> {
+  if (file === undefined) return "quorum none\n"
+  const { decodeUtf8 } = await import("@weighlock/manifest")
+  const { parseWitnessPolicy, TlogError } = await import("@weighlock/tlog")
+  const { readInput } = await import("../files.ts")
+  const text = decodeUtf8(await readInput(path(file)), file)
+  try {
+    parseWitnessPolicy(text)
+    return text
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause
+    throw usage(`${file} is no policy: ${cause.message}`, "write witness and group lines, and one quorum line")
+  }
 }
 
 /** The log key signs without anyone there to type, so it is never encrypted: file mode, or later a signer, protects it. */

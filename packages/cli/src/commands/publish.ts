@@ -4,7 +4,7 @@ import { join } from "node:path"
 import type { Draft, Manifest } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { type Context, openClient, openContext } from "../context.ts"
-import { nameOf, summary } from "../describe.ts"
+import { logged, nameOf, placeOf, summary } from "../describe.ts"
 import { CliError } from "../errors.ts"
 import type { Io } from "../io.ts"
 import type { SignFlags } from "../signing.ts"
@@ -48,8 +48,8 @@ async function publish(context: Context, path: string, flags: SignFlags & { dryR
   const receipt = await keepReceipt(context, published)
   const { manifest, created } = published
   context.out.result({
-    json: { ...summary(manifest), created, verified: true, logged: false, receipt },
-    text: `${created ? "published" : "already published"} ${nameOf(manifest)}`,
+    json: { ...summary(manifest), created, ...logged(manifest), receipt },
+    text: `${created ? "published" : "already published"} ${nameOf(manifest)}\nlogged as ${placeOf(manifest)}`,
     digest: `sha256:${manifest.digest}`,
   })
   context.out.hint(`the receipt is ${receipt}`)

@@ -1,11 +1,13 @@
 /** `weighlock registry serve` */
+import type { RegistryConfig } from "@weighlock/registry"
 import { type Command, Option } from "commander"
-import { type CommonFlags, common, openContext } from "../context.ts"
+import { type CommonFlags, common, type Context, openContext } from "../context.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
+import { repairCommands } from "./registry-repair.ts"
 import { portOf, untilAborted } from "./serve.ts"
 
-interface RegistryFlags extends CommonFlags {
+interface ServeFlags extends CommonFlags {
   readonly data: string
   readonly trust?: string
   readonly logKey?: string
@@ -14,8 +16,11 @@ interface RegistryFlags extends CommonFlags {
   readonly publicUrl?: string
   readonly tokens?: string
   readonly tlsCert?: string
-  readonly logLevel: string
   readonly tlsKey?: string
+  readonly publishLog?: string
+  readonly checkpointCopy?: string
+  readonly witness?: "require" | "degrade"
+  readonly logLevel: string
 }
 
 export function registryCommand(program: Command, io: Io): void {
@@ -24,7 +29,18 @@ export function registryCommand(program: Command, io: Io): void {
     .description("keep and serve signed manifests and blobs")
     .requiredOption("--data <dir>", "the folder that keeps everything")
     .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
-    .option("--log-key <file>", "the log's private key (default: log-key.pem beside the trust root)")
+    .option(
+      "--log-key <file|exec:program>",
+      "the log's private key, or a program that signs (default: log-key.pem beside the trust root)",
+    )
+    .option("--checkpoint-copy <file>", "copy of the newest checkpoint, best on another disk (default: in --data)")
+    .option("--publish-log <dir>", "publish the log here too, as files that any web server can serve")
+    .addOption(
+      new Option("--witness <mode>", "whether readers are shown only what enough witnesses have confirmed").choices([
+        "require",
+        "degrade",
+      ]),
+    )
     .option("--host <host>", "address to listen on; anything but loopback needs --tokens", "127.0.0.1")
     .option("--port <port>", "port to listen on; 0 takes a free one", "0")
     .option("--public-url <url>", "where clients reach it")
@@ -36,29 +52,46 @@ export function registryCommand(program: Command, io: Io): void {
         .choices(["debug", "info", "warn", "error", "silent"])
         .default("info"),
     )
-    .action(async (flags: RegistryFlags) => {
-      const { out, path, settings, io: world } = await openContext(io, flags)
-      const { startRegistry } = await import("@weighlock/registry")
-      if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined))
-        throw usage("--tls-cert and --tls-key go together")
-      const running = await startRegistry({
-        data: path(flags.data),
-        trust: settings.trust(flags),
-        host: flags.host,
-        port: portOf(flags.port),
-        logLevel: flags.logLevel,
-        ...(flags.logKey === undefined ? {} : { logKey: path(flags.logKey) }),
-        ...(flags.publicUrl === undefined ? {} : { publicUrl: flags.publicUrl }),
-        ...(flags.tokens === undefined ? {} : { tokens: path(flags.tokens) }),
-        ...(flags.tlsCert === undefined || flags.tlsKey === undefined
-          ? {}
-          : { tls: { cert: path(flags.tlsCert), key: path(flags.tlsKey) } }),
-      })
-      out.result({
-        json: { url: running.url, pid: process.pid },
-        text: `registry at ${running.url} (pid ${process.pid})`,
-      })
-      await untilAborted(world.signal)
-      await running.close()
-    })
+    .action(async (flags: ServeFlags) => serve(await openContext(io, flags), flags))
+
+  repairCommands(registry, io)
+}
+
+async function serve(context: Context, flags: ServeFlags): Promise<void> {
+  const { out, io } = context
+  if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined))
+    throw usage("--tls-cert and --tls-key go together")
+  const { startRegistry } = await import("@weighlock/registry")
+  const running = await startRegistry(configOf(context, flags))
+  out.result({
+    json: { url: running.url, pid: process.pid },
+    text: `registry at ${running.url} (pid ${process.pid})`,
+  })
+  await untilAborted(io.signal)
+  await running.close()
+}
+
+function configOf({ path, settings }: Context, flags: ServeFlags): RegistryConfig {
+  const { data, host, port, logLevel, logKey, checkpointCopy, publishLog, witness, publicUrl, tokens } = flags
+  return {
+    data: path(data),
+    trust: settings.trust(flags),
+    host,
+    port: portOf(port),
+    logLevel,
+    ...(logKey === undefined ? {} : { logKey: signerPath(path, logKey) }),
+    ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
+    ...(publishLog === undefined ? {} : { publishLog: path(publishLog) }),
+    ...(witness === undefined ? {} : { witness: { mode: witness } }),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(tokens === undefined ? {} : { tokens: path(tokens) }),
+    ...(flags.tlsCert === undefined || flags.tlsKey === undefined
+      ? {}
+      : { tls: { cert: path(flags.tlsCert), key: path(flags.tlsKey) } }),
+  }
+}
+
+/** `exec:./sign` names a program as `./sign` names a file: from where the command was typed. */
+function signerPath(path: Context["path"], text: string): string {
+  return text.startsWith("exec:") ? `exec:${path(text.slice("exec:".length))}` : path(text)
 }

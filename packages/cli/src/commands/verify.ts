@@ -1,10 +1,12 @@
-/** `weighlock verify PATH --bundle FILE`: offline; do these files match what trusted keys signed? */
-import type { SignedManifest } from "@weighlock/manifest"
+/** `weighlock verify PATH --bundle FILE`: offline; do these files match what trusted keys signed, and was it logged? */
+import type { VerifiedReceipt } from "@weighlock/client"
+import type { Bundle, Manifest, SignedManifest, TrustChain } from "@weighlock/manifest"
 import type { Command } from "commander"
-import { type CommonFlags, type ConnectionFlags, type Context, openContext, trusting } from "../context.ts"
+import { type CommonFlags, type ConnectionFlags, type Context, fresh, openContext, trusting } from "../context.ts"
+import { counted, logged, nameOf, offlineNote, placeOf } from "../describe.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
-import { warnOfExpiry } from "../expiry.ts"
+import { openTrust } from "../trust.ts"
 import { readInput, requirePath } from "../files.ts"
 
 interface VerifyFlags extends CommonFlags, ConnectionFlags {
@@ -12,53 +14,73 @@ interface VerifyFlags extends CommonFlags, ConnectionFlags {
 }
 
 export function verifyCommand(program: Command, io: Io): void {
-  trusting(program.command("verify <path>"))
+  fresh(trusting(program.command("verify <path>")))
     .description("check a folder against a signature file, offline")
     .requiredOption("--bundle <file>", "envelope, bundle (receipt) or Sigstore bundle")
     .action(async (path: string, flags: VerifyFlags) => verifyPath(await openContext(io, flags), path, flags))
 }
 
 async function verifyPath(context: Context, path: string, flags: VerifyFlags): Promise<void> {
-  const { openPublished, verify } = await import("@weighlock/manifest")
-  const { readTrust } = await import("@weighlock/client")
-  const { emptyCheckpoint } = await import("@weighlock/tlog")
+  const { openPublished } = await import("@weighlock/manifest")
   const { readSigned } = await import("../signed-file.ts")
   const { requireSameFiles } = await import("../same-files.ts")
-  const trustChain = await readTrust(context.settings.trust(flags))
-  if (trustChain === null) throw usage("verify works offline, so a pin is not enough", "give --trust FILE")
-  warnOfExpiry(context.out, trustChain.current)
+  const trustChain = await openTrust(context, flags)
   const { envelope, bundle } = readSigned(await readInput(context.path(flags.bundle)))
-  const now = new Date()
-  let manifest = openPublished(envelope, trustChain, now)
-  if (bundle !== undefined) {
-    const reference = { model: manifest.model, selector: { by: "digest", digest: manifest.digest } } as const
-    manifest = verify({
-      reference,
-      bundle,
-      trustChain,
-      seen: emptyCheckpoint(trustChain.current.log.origin),
-      consistency: [],
-      now,
-    })
-  }
+  if (bundle === undefined && flags.maxStaleness !== undefined)
+    throw usage(
+      "this is not logged, so nothing says how fresh it is",
+      "verify the receipt, or leave --max-staleness out",
+    )
   await requirePath(context.path(path))
-  await requireSameFiles(context, context.path(path), manifest)
-  report(context, manifest)
+  const signed = openPublished(envelope, trustChain, new Date())
+  if (bundle === undefined) {
+    await requireSameFiles(context, context.path(path), signed)
+    return reportSigned(context, signed)
+  }
+  const receipt = await verifyLogged(context, bundle, signed, trustChain, flags)
+  await requireSameFiles(context, context.path(path), receipt.manifest)
+  reportLogged(context, receipt)
 }
 
-function report({ out }: Context, manifest: SignedManifest): void {
-  const { model, version, digest, signers, resources } = manifest
-  out.result({
-    json: {
-      model,
-      version,
-      manifest: `sha256:${digest}`,
-      signers,
-      files: resources.length,
-      verified: true,
-      logged: false,
-    },
-    text: `signatures verified, not logged: ${model}@${version}  sha256:${digest}  (${resources.length} file${resources.length === 1 ? "" : "s"})`,
-    digest: `sha256:${digest}`,
+async function verifyLogged(
+  { settings }: Context,
+  bundle: Bundle,
+  { model, digest }: Manifest,
+  trustChain: TrustChain,
+  flags: VerifyFlags,
+): Promise<VerifiedReceipt> {
+  const { verifyReceipt } = await import("@weighlock/client")
+  return await verifyReceipt({
+    reference: { model, selector: { by: "digest", digest } },
+    bundle,
+    trustChain,
+    state: settings.home,
+    maxStaleness: settings.maxStaleness(flags),
+    now: new Date(),
   })
+}
+
+function reportSigned({ out }: Context, manifest: SignedManifest): void {
+  out.result({
+    json: { ...facts(manifest), verified: true, logged: false },
+    text: `signatures verified, not logged: ${nameOf(manifest)}  (${filesOf(manifest)})`,
+    digest: `sha256:${manifest.digest}`,
+  })
+}
+
+function reportLogged({ out }: Context, { manifest, seenBefore }: VerifiedReceipt): void {
+  out.result({
+    json: { ...facts(manifest), ...logged(manifest), seenBefore },
+    text: `verified, logged: ${manifest.model}@${manifest.version} ${placeOf(manifest)} (${filesOf(manifest)})\nsha256:${manifest.digest}`,
+    digest: `sha256:${manifest.digest}`,
+  })
+  if (!seenBefore) out.note(offlineNote(manifest.checkpoint))
+}
+
+function facts({ model, version, digest, signers, resources }: SignedManifest): Record<string, unknown> {
+  return { model, version, manifest: `sha256:${digest}`, signers, files: resources.length }
+}
+
+function filesOf({ resources }: Manifest): string {
+  return counted(resources.length, "file")
 }

@@ -50,7 +50,7 @@ export function createApp(options: AppOptions): App {
 }
 
 function addPath(app: express.Express, path: string, routes: readonly Route[], options: AppOptions): void {
-  const place = app.route(path.replaceAll(/\{(\w+)\}/g, ":$1"))
+  const place = app.route(path.replaceAll(/\{(\w+)\}/g, ":$1").replace(/\{(\w+)\+\}$/, "*$1"))
   place.all((_request, response, next) => {
     response.locals["route"] = path
     next()
@@ -77,9 +77,14 @@ async function answer(
   if (each.scope === "read" || each.scope === "publish") {
     authorize(options.tokens, request.headers.authorization, each.scope, options.now())
   }
-  const params = each.params && validate(each.params, { ...request.params }, "MANIFEST_INVALID")
+  const params = each.params && validate(each.params, paramsOf(request), "MANIFEST_INVALID")
   const query = each.query ? validate(each.query, { ...request.query }) : requireNoQuery(request)
   await each.handle({ params, query, request, response })
+}
+
+/** Several segments come as a list: they are one text with slashes. */
+function paramsOf({ params }: express.Request): Record<string, string> {
+  return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, [value].flat().join("/")]))
 }
 
 function requireNoQuery(request: express.Request): undefined {

@@ -7,6 +7,9 @@ import type { OpenedConfig, Timeouts } from "../config.ts"
 import { RegistryError } from "../errors.ts"
 import type { App } from "./app.ts"
 
+/** The part of the configuration that says where and how to listen. */
+export type Place = Pick<OpenedConfig, "host" | "port" | "tls" | "timeouts">
+
 export interface Listening {
   readonly url: string
   close(): Promise<void>
@@ -16,7 +19,7 @@ const maxHeaderBytes = 16 * 1024
 const maxConnections = 4096
 
 /** Throws USAGE when the address can't be had, or the TLS files are not a certificate and its key. */
-export async function listen(app: App, { host, port, tls, timeouts }: OpenedConfig): Promise<Listening> {
+export async function listen(app: App, { host, port, tls, timeouts }: Place): Promise<Listening> {
   const server = create(app, tls, timeouts)
   server.timeout = timeouts.idle
   server.maxConnections = maxConnections

@@ -11,7 +11,7 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
   return {
     openapi: "3.1.0",
     info: { title: "Weighlock registry", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
-    paths: Object.fromEntries([...byPath(routes)].map(([path, each]) => [path, pathItem(each)])),
+    paths: Object.fromEntries([...byPath(routes)].map(([path, each]) => [path.replace("+}", "}"), pathItem(each)])),
     components: {
       securitySchemes: {
         token: { type: "http", scheme: "bearer" },

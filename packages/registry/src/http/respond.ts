@@ -7,6 +7,8 @@ export interface AnswerOptions {
   readonly mediaType?: string
   /** For what can never change, such as a manifest by its digest. */
   readonly immutable?: boolean
+  /** What a cache may do; says more than `immutable`. */
+  readonly cacheControl?: string
 }
 
 export function sendJson(response: ServerResponse, value: unknown, options: AnswerOptions = {}): void {
@@ -15,10 +17,10 @@ export function sendJson(response: ServerResponse, value: unknown, options: Answ
 
 /** Sends a document, or 304 when the client has it. */
 export function sendBytes(response: ServerResponse, bytes: Uint8Array, options: AnswerOptions = {}): void {
-  const { status = 200, mediaType = "application/json", immutable = false } = options
+  const { status = 200, mediaType = "application/json", immutable = false, cacheControl } = options
   const etag = `"${createHash("sha256").update(bytes).digest("hex")}"`
   response.setHeader("etag", etag)
-  response.setHeader("cache-control", immutable ? "public, max-age=31536000, immutable" : "no-cache")
+  response.setHeader("cache-control", cacheControl ?? (immutable ? "public, max-age=31536000, immutable" : "no-cache"))
   const { method } = response.req
   if (
     status === 200 &&

@@ -27,7 +27,7 @@ export interface Input<Params, Query> {
 
 export interface Route<Params = unknown, Query = unknown> {
   readonly method: Method
-  /** OpenAPI form: `{name}` stands for one segment. */
+  /** OpenAPI form: `{name}` stands for one segment, `{name+}` at the end for one or more. */
   readonly path: string
   readonly summary: string
   /** The scope a token needs; "open" for what must answer without one; "grant" where a grant stands for the token. */

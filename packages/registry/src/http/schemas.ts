@@ -116,8 +116,31 @@ export const envelopeSchema: z.ZodType = envelope
 export const bundleSchema: z.ZodType = z.strictObject({
   mediaType: z.literal("application/vnd.weighlock.bundle.v1+json"),
   envelope,
+  entry: z.base64().describe("the log entry's exact bytes"),
+  proof: z.string().describe("c2sp.org/tlog-proof@v1, with the signed checkpoint"),
 })
-export const health: z.ZodType = z.strictObject({ status: z.string() })
+export const healthAnswer: z.ZodType = z.strictObject({ status: z.string() })
+const askedWitness = z.strictObject({
+  name: z.string(),
+  state: z.string(),
+  size: count.nullable(),
+  time: count.nullable().describe("of its newest cosignature, POSIX seconds"),
+})
+const witnesses = z.strictObject({
+  mode: z.enum(["require", "degrade"]),
+  quorum: z.strictObject({ size: count, freshness: count }).nullable(),
+  waiting: count.describe("ms for which the newest checkpoint has lacked the quorum"),
+  asked: z.array(askedWitness),
+})
+export const readyAnswer: z.ZodType = z.strictObject({
+  status: z.string(),
+  log: z.strictObject({
+    size: count,
+    checkpointAt: z.string(),
+    witnesses: witnesses.optional(),
+    folder: z.strictObject({ behind: count }).optional(),
+  }),
+})
 export const problemSchema: z.ZodType = z.object({
   type: z.string(),
   title: z.string(),

@@ -2,9 +2,9 @@
 import { mkdir, open } from "node:fs/promises"
 import { dirname } from "node:path"
 
-/** Makes a folder for the owner only, with every missing parent, each entry durable. */
-export async function makeFolder(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+/** Makes a folder, by default for the owner only, with every missing parent, each entry durable. */
+export async function makeFolder(path: string, mode = 0o700): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode })
   if (first === undefined) return
   for (let made = path; ; made = dirname(made)) {
     await syncFolder(dirname(made))

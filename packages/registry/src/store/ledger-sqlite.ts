@@ -1,28 +1,29 @@
 /**
- * The ledger in one SQLite file, one writer process.
- *
- * SQLite compiled for WAL defaults to synchronous=NORMAL, which loses acknowledged commits on a power cut; hence FULL, set
- * on every open together with the other pragmas below and read back by a test. Calls are synchronous inside: a commit
- * holds the event loop for one fsync, which is why writes arrive in batches (see sequencer.ts).
+ * The ledger in one SQLite file, one writer process. Calls are synchronous inside: a commit holds the event loop for one
+ * fsync, which is why writes arrive in batches (see sequencer.ts).
  */
 import { decodeHex, encodeHex } from "@weighlock/manifest"
+import { emptyRoot } from "@weighlock/tlog"
 import type Database from "better-sqlite3"
 
-import { RegistryError } from "../errors.ts"
-import { applicationId, schema, schemaVersion } from "./ledger-schema.ts"
-import type { Binding, BlobFacts, Candidate, Ledger, ModelSummary, Page, Publication, TrustRecord } from "./ledger.ts"
-import { isSqliteError, openDatabase } from "./sqlite.ts"
-
-const pragmas = [
-  "journal_mode = WAL",
-  "synchronous = FULL",
-  "foreign_keys = ON",
-  "trusted_schema = OFF",
-  "cell_size_check = ON",
-  "busy_timeout = 5000",
-] as const
-
-const publicationColumns = `digest, model, version, created_at AS createdAt, envelope`
+import { LogTables, entryColumns } from "./ledger-log.ts"
+import { openLedger } from "./ledger-open.ts"
+import { LedgerRows } from "./ledger-rows.ts"
+import type {
+  BlobFacts,
+  Cosignature,
+  Facts,
+  Ledger,
+  LogCommit,
+  LogEntry,
+  LogHead,
+  ModelSummary,
+  Page,
+  Publication,
+  TrustRecord,
+  VersionSummary,
+  Wanted,
+} from "./ledger.ts"
 
 interface BlobRow {
   readonly sha256: string
@@ -31,40 +32,23 @@ interface BlobRow {
   readonly part_digests: Buffer | null
 }
 
+type PublicationRow = Omit<Publication, "entry"> & LogEntry
+type TrustRow = Omit<TrustRecord, "entry"> & LogEntry
+
+const maxNewest = 50_000
+
 export class SqliteLedger implements Ledger {
   readonly #db: Database.Database
+  readonly #log: LogTables
   readonly #statements: ReturnType<typeof prepare>
+  /** The newest entries of models that were asked about: this process alone moves them. */
+  readonly #newest = new Map<string, Facts["newest"]>()
 
   /** Opens or creates the file. Throws USAGE when it is not a ledger of ours, STORE_FAILED when it is damaged. */
   constructor(path: string) {
-    this.#db = openDatabase(path, 5000)
-    try {
-      for (const pragma of pragmas) this.#db.pragma(pragma)
-      this.#create(path)
-      if (this.#db.pragma("quick_check(1)", { simple: true }) !== "ok") throw damaged(path)
-      if (schemaOf(this.#db) !== ownSchema()) throw damaged(path)
-      if ((this.#db.pragma("foreign_key_check") as unknown[]).length > 0) throw damaged(path)
-      this.#statements = prepare(this.#db)
-    } catch (error) {
-      this.#db.close()
-      throw isSqliteError(error) ? damaged(path, error) : error
-    }
-  }
-
-  #create(path: string): void {
-    const id = this.#db.pragma("application_id", { simple: true })
-    const version = this.#db.pragma("user_version", { simple: true })
-    if (id === applicationId && version === schemaVersion) return
-    const { tables } = this.#db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number }
-    if (id !== 0 || version !== 0 || tables !== 0) {
-      throw new RegistryError("USAGE", `${path} is not a ledger of this version of the registry`)
-    }
-    const create = this.#db.transaction(() => {
-      this.#db.exec(schema)
-      this.#db.pragma(`application_id = ${applicationId}`)
-      this.#db.pragma(`user_version = ${schemaVersion}`)
-    })
-    create.immediate()
+    this.#db = openLedger(path)
+    this.#log = new LogTables(this.#db, emptyRoot())
+    this.#statements = prepare(this.#db)
   }
 
   /** The value of a pragma on this very connection: what a test asserts after re-opening. */
@@ -72,43 +56,76 @@ export class SqliteLedger implements Ledger {
     return this.#db.pragma(name, { simple: true })
   }
 
-  /** Every publication, one at a time: for the proof at start. Nothing else may use the ledger meanwhile. */
-  newestFirst(): Iterable<Publication> {
-    return this.#statements.newestFirst.iterate() as Iterable<Publication>
+  /** The rows as they are, for the proof at start. */
+  rows(): LedgerRows {
+    return new LedgerRows(this.#db)
   }
 
-  allTrustRoots(): readonly TrustRecord[] {
-    return this.#statements.trustRoots.all() as TrustRecord[]
+  async head(): Promise<LogHead | null> {
+    return this.#log.head()
   }
 
-  async trustRoots(): Promise<readonly TrustRecord[]> {
-    return this.#statements.trustRoots.all() as TrustRecord[]
+  async fence(): Promise<LogHead> {
+    return this.#log.fence()
   }
 
-  async addTrustRoot(root: TrustRecord): Promise<void> {
-    const add = this.#db.transaction(() => {
-      const known = (this.#statements.trustRoots.all() as TrustRecord[]).find(({ version }) => version === root.version)
-      if (known?.digest === root.digest) return
-      if (known)
-        throw new RegistryError("CONFLICT", `trust root ${root.version} is ${known.digest}, not ${root.digest}`)
-      this.#statements.addTrustRoot.run(root)
-    })
-    add.immediate()
+  async commit(commit: LogCommit): Promise<void> {
+    this.#log.commit(commit)
+    for (const { place, hash } of commit.entries) if (place) this.#newest.set(place.model, { seq: place.seq, hash })
   }
 
-  async publish(batch: readonly Candidate[]): Promise<readonly Binding[]> {
-    return this.#db.transaction(() => batch.map((candidate) => this.#bind(candidate))).immediate()
+  async entries(start: number, end: number): Promise<readonly LogEntry[]> {
+    return this.#log.entries(start, end)
   }
 
-  #bind(candidate: Candidate): Binding {
-    const holder = this.#statements.byVersion.get(candidate.model, candidate.version) as Publication | undefined
-    if (holder) return { holder, created: false }
-    const missing = candidate.blobs.filter((sha256) => this.#statements.blob.get(sha256) === undefined)
-    if (missing.length > 0) return { missing }
-    const { blobs, ...publication } = candidate
-    const { lastInsertRowid } = this.#statements.addManifest.run(publication)
-    for (const blob of new Set(blobs)) this.#statements.addManifestBlob.run(lastInsertRowid, blob)
-    return { holder: publication, created: true }
+  async tile(level: number, n: number): Promise<Uint8Array | null> {
+    return this.#log.tile(level, n)
+  }
+
+  async checkpoint(size: number): Promise<string | null> {
+    return this.#log.checkpoint(size)
+  }
+
+  async payload(sha256: string): Promise<Uint8Array | null> {
+    return this.#log.payload(sha256)
+  }
+
+  async history(model: string, after: number, limit: number): Promise<readonly LogEntry[]> {
+    return this.#log.history(model, after, limit)
+  }
+
+  async addCosignatures(size: number, cosignatures: readonly Cosignature[]): Promise<void> {
+    this.#log.addCosignatures(size, cosignatures)
+  }
+
+  async cosignatures(size: number): Promise<readonly Cosignature[]> {
+    return this.#log.cosignatures(size)
+  }
+
+  async cosignedSizes(limit: number): Promise<readonly number[]> {
+    return this.#log.cosignedSizes(limit)
+  }
+
+  async facts(batch: readonly Wanted[]): Promise<readonly Facts[]> {
+    return batch.map((wanted) => this.#factsOf(wanted))
+  }
+
+  #factsOf({ model, version, blobs }: Wanted): Facts {
+    const { holder, hasBlob } = this.#statements
+    return {
+      holder: (holder.get(model, version) as Facts["holder"] | undefined) ?? null,
+      missing: blobs.filter((sha256) => hasBlob.get(sha256) === undefined),
+      newest: this.#newestOf(model),
+    }
+  }
+
+  #newestOf(model: string): Facts["newest"] {
+    const known = this.#newest.get(model)
+    if (known !== undefined) return known
+    const found = (this.#statements.newest.get(model) as Facts["newest"] | undefined) ?? null
+    if (this.#newest.size >= maxNewest) this.#newest.clear()
+    this.#newest.set(model, found)
+    return found
   }
 
   async recordBlobs(batch: readonly BlobFacts[]): Promise<readonly BlobFacts[]> {
@@ -127,12 +144,17 @@ export class SqliteLedger implements Ledger {
     return this.#db.transaction(() => this.#statements.forgetBlobs.all(before) as string[]).immediate()
   }
 
+  async trustRoots(): Promise<readonly TrustRecord[]> {
+    const rows = this.#statements.trustRoots.all() as TrustRow[]
+    return rows.map(({ version, digest, index, hash, leaf }) => ({ version, digest, entry: { index, hash, leaf } }))
+  }
+
   async byVersion(model: string, version: string): Promise<Publication | null> {
-    return (this.#statements.byVersion.get(model, version) as Publication | undefined) ?? null
+    return publicationOf(this.#statements.byVersion.get(model, version) as PublicationRow | undefined)
   }
 
   async byDigest(digest: string): Promise<Publication | null> {
-    return (this.#statements.byDigest.get(digest) as Publication | undefined) ?? null
+    return publicationOf(this.#statements.byDigest.get(digest) as PublicationRow | undefined)
   }
 
   async blobs(digests: readonly string[]): Promise<ReadonlyMap<string, BlobFacts>> {
@@ -144,8 +166,8 @@ export class SqliteLedger implements Ledger {
     return this.#statements.models.all(after, query, limit) as ModelSummary[]
   }
 
-  async versions(model: string, { after, limit }: Page): Promise<readonly Omit<Publication, "envelope">[]> {
-    return this.#statements.versions.all({ model, after: after ?? null, limit }) as Omit<Publication, "envelope">[]
+  async versions(model: string, { after, limit }: Page): Promise<readonly VersionSummary[]> {
+    return this.#statements.versions.all({ model, after: after ?? null, limit }) as VersionSummary[]
   }
 
   async close(): Promise<void> {
@@ -153,40 +175,20 @@ export class SqliteLedger implements Ledger {
   }
 }
 
-/** Tables, indexes and triggers as SQLite keeps their texts: one trigger too few and history could be rewritten. */
-function schemaOf(db: Database.Database): string {
-  const objects = db
-    .prepare(
-      "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name",
-    )
-    .all() as { readonly type: string; readonly name: string; readonly sql: string }[]
-  return objects.map(({ type, name, sql }) => `${type} ${name}: ${sql.replaceAll(/\s+/g, " ")}`).join("\n")
-}
-
-function ownSchema(): string {
-  const db = openDatabase(":memory:")
-  try {
-    db.exec(schema)
-    return schemaOf(db)
-  } finally {
-    db.close()
-  }
-}
+const publicationColumns = `m.digest, m.model, m.version, m.created_at AS createdAt, ${entryColumns}`
+const publications = `SELECT ${publicationColumns} FROM manifests m JOIN log_entries e ON e.idx = m.idx`
 
 function prepare(db: Database.Database) {
   return {
-    trustRoots: db.prepare("SELECT version, digest, envelope FROM trust_roots ORDER BY version"),
-    newestFirst: db.prepare(`SELECT ${publicationColumns} FROM manifests ORDER BY position DESC`),
-    addTrustRoot: db.prepare(
-      "INSERT INTO trust_roots (version, digest, envelope) VALUES (@version, @digest, @envelope)",
+    trustRoots: db.prepare(
+      `SELECT t.version, t.digest, ${entryColumns} FROM trust_roots t JOIN log_entries e ON e.idx = t.idx ORDER BY t.version`,
     ),
-    byVersion: db.prepare(`SELECT ${publicationColumns} FROM manifests WHERE model = ? AND version = ?`),
-    byDigest: db.prepare(`SELECT ${publicationColumns} FROM manifests WHERE digest = ?`),
-    addManifest: db.prepare(
-      `INSERT INTO manifests (digest, model, version, created_at, envelope) VALUES (@digest, @model, @version, @createdAt, @envelope)`,
-    ),
-    addManifestBlob: db.prepare("INSERT INTO manifest_blobs (manifest, blob) VALUES (?, ?)"),
+    holder: db.prepare(`SELECT idx AS "index", digest FROM manifests WHERE model = ? AND version = ?`),
+    newest: db.prepare("SELECT seq, hash FROM log_entries WHERE model = ? ORDER BY seq DESC LIMIT 1"),
+    byVersion: db.prepare(`${publications} WHERE m.model = ? AND m.version = ?`),
+    byDigest: db.prepare(`${publications} WHERE m.digest = ?`),
     blob: db.prepare("SELECT sha256, size, part_size, part_digests FROM blobs WHERE sha256 = ?"),
+    hasBlob: db.prepare("SELECT 1 FROM blobs WHERE sha256 = ?").pluck(),
     addBlob: db.prepare(
       "INSERT INTO blobs (sha256, size, part_size, part_digests, recorded_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     ),
@@ -199,10 +201,17 @@ function prepare(db: Database.Database) {
       `SELECT model, count(*) AS versions FROM manifests WHERE model > ? AND instr(model, ?) > 0 GROUP BY model ORDER BY model LIMIT ?`,
     ),
     versions: db.prepare(
-      `SELECT digest, model, version, created_at AS createdAt FROM manifests WHERE model = @model AND position > coalesce(
-         (SELECT position FROM manifests WHERE model = @model AND version = @after), 0) ORDER BY position LIMIT @limit`,
+      `SELECT m.digest, m.version, m.created_at AS createdAt FROM log_entries e JOIN manifests m ON m.idx = e.idx
+       WHERE e.model = @model AND e.seq > coalesce((SELECT e.seq FROM manifests m JOIN log_entries e ON e.idx = m.idx
+         WHERE m.model = @model AND m.version = @after), -1) ORDER BY e.seq LIMIT @limit`,
     ),
   }
+}
+
+function publicationOf(row: PublicationRow | undefined): Publication | null {
+  if (!row) return null
+  const { index, hash, leaf, ...publication } = row
+  return { ...publication, entry: { index, hash, leaf } }
 }
 
 function factsOf(row: BlobRow): BlobFacts {
@@ -211,10 +220,4 @@ function factsOf(row: BlobRow): BlobFacts {
   const bytes = row.part_digests
   const digests = Array.from({ length: bytes.length / 32 }, (_, i) => encodeHex(bytes.subarray(i * 32, i * 32 + 32)))
   return { ...facts, parts: { size: row.part_size, digests } }
-}
-
-function damaged(path: string, cause?: unknown): RegistryError {
-  return new RegistryError("STORE_FAILED", `${path} is damaged or cannot be opened: restore it from a backup`, {
-    cause,
-  })
 }

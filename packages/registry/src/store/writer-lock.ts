@@ -18,7 +18,7 @@ export function lockWriter(path: string): WriterLock {
     db.exec("BEGIN EXCLUSIVE")
   } catch (error) {
     db.close()
-    throw new RegistryError("CONFLICT", "another registry is running on this data folder", {
+    throw new RegistryError("CONFLICT", "another process is running on this data folder", {
       hint: "one process writes a data folder: stop the other one, or give this one a folder of its own",
       cause: error,
     })

@@ -2,24 +2,26 @@
 import { type TrustChain, limits } from "@weighlock/manifest"
 
 import { RegistryError } from "../../errors.ts"
+import type { LogHealth } from "../../log/run-log.ts"
 import type { Metrics } from "../../metrics.ts"
 import { maxGrantsPerCall } from "../../uploads.ts"
 import { openApiOf } from "../openapi.ts"
 import { sendBytes, sendJson } from "../respond.ts"
 import { type Route, route } from "../route.ts"
-import { health, infoAnswer, pageLimit } from "../schemas.ts"
+import { healthAnswer, infoAnswer, pageLimit, readyAnswer } from "../schemas.ts"
 import { productName, productVersion } from "../../version.ts"
 
 export interface ServiceOptions {
   readonly trustChain: TrustChain
   readonly metrics: Metrics
+  readonly health: () => LogHealth
   /** False while starting and while draining. */
   readonly isReady: () => Promise<boolean>
 }
 
 /** `others`: every other route, for /openapi.json. */
 export function serviceRoutes(
-  { trustChain, metrics, isReady }: ServiceOptions,
+  { trustChain, metrics, health, isReady }: ServiceOptions,
   others: readonly Route[],
 ): readonly Route[] {
   const routes: Route[] = [
@@ -29,25 +31,27 @@ export function serviceRoutes(
       summary: "Who this registry is, its log and trust root, its limits.",
       scope: "read",
       answers: { 200: { description: "About this registry.", schema: infoAnswer } },
-      handle: async ({ response }) => sendJson(response, infoOf(trustChain)),
+      handle: async ({ response }) => sendJson(response, infoOf(trustChain, health())),
     }),
     route({
       method: "get",
       path: "/healthz",
       summary: "The process answers.",
       scope: "open",
-      answers: { 200: { description: "Alive.", schema: health } },
+      answers: { 200: { description: "Alive.", schema: healthAnswer } },
       handle: async ({ response }) => sendJson(response, { status: "ok" }),
     }),
     route({
       method: "get",
       path: "/readyz",
-      summary: "Ledger and blob store answer, and the registry is not shutting down.",
+      summary: "The ledger answers, the registry is not shutting down, and witnesses see the log where they must.",
       scope: "open",
-      answers: { 200: { description: "Ready.", schema: health } },
+      answers: { 200: { description: "Ready.", schema: readyAnswer } },
       handle: async ({ response }) => {
+        const { ready, ...log } = health()
         if (!(await isReady())) throw new RegistryError("UNAVAILABLE", "not ready")
-        sendJson(response, { status: "ready" })
+        if (!ready) throw new RegistryError("UNAVAILABLE", "not ready: the newest checkpoint lacks its witnesses")
+        sendJson(response, { status: "ready", log })
       },
     }),
     route({
@@ -73,12 +77,12 @@ export function serviceRoutes(
   return routes
 }
 
-function infoOf({ current }: TrustChain): unknown {
+function infoOf({ current }: TrustChain, { size }: LogHealth): unknown {
   const { envelope, payload, files, signatures } = limits
   return {
     name: productName,
     version: productVersion,
-    log: { origin: current.log.origin, vkeys: current.log.vkeys, size: 0 },
+    log: { origin: current.log.origin, vkeys: current.log.vkeys, size },
     trust: { version: current.version, sha256: current.digest },
     limits: { envelope, payload, files, signatures, grants: maxGrantsPerCall, page: pageLimit },
   }

@@ -1,14 +1,12 @@
 /** The trust roots, in the order they came into force. A client believes none of them without its own pin. */
-import { formatBundle } from "@weighlock/manifest"
-
 import { RegistryError } from "../../errors.ts"
-import { openStored } from "../../registry.ts"
+import type { Bundles } from "../../log/bundles.ts"
 import type { Ledger, TrustRecord } from "../../store/ledger.ts"
 import { sendBytes } from "../respond.ts"
 import { type Route, route } from "../route.ts"
 import { bundleSchema, trustParams } from "../schemas.ts"
 
-export function trustRoutes(ledger: Ledger): readonly Route[] {
+export function trustRoutes(ledger: Ledger, bundles: Bundles): readonly Route[] {
   const answers = { 200: { description: "The bundle of the root.", schema: bundleSchema } }
   return [
     route({
@@ -17,7 +15,7 @@ export function trustRoutes(ledger: Ledger): readonly Route[] {
       summary: "The newest trust root.",
       scope: "read",
       answers,
-      handle: async ({ response }) => sendBytes(response, bundleOf((await ledger.trustRoots()).at(-1))),
+      handle: async ({ response }) => sendBytes(response, await bundleOf(bundles, (await ledger.trustRoots()).at(-1))),
     }),
     route({
       method: "get",
@@ -28,13 +26,19 @@ export function trustRoutes(ledger: Ledger): readonly Route[] {
       answers,
       handle: async ({ params, response }) => {
         const roots = await ledger.trustRoots()
-        sendBytes(response, bundleOf(roots.find(({ version }) => version === Number(params.version))))
+        sendBytes(
+          response,
+          await bundleOf(
+            bundles,
+            roots.find(({ version }) => version === Number(params.version)),
+          ),
+        )
       },
     }),
   ]
 }
 
-function bundleOf(root: TrustRecord | undefined): Uint8Array {
+async function bundleOf(bundles: Bundles, root: TrustRecord | undefined): Promise<Uint8Array> {
   if (!root) throw new RegistryError("NOT_FOUND", "no such version of the trust root")
-  return formatBundle({ envelope: openStored(root.envelope, root.digest, `trust root ${root.version}`) })
+  return await bundles.stored(root.entry, { digest: root.digest, subject: String(root.version) })
 }

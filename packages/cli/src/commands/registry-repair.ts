@@ -1,0 +1,105 @@
+/** `weighlock registry fsck|rebuild`: what is wrong with a registry's data, and the same log made anew from an export. */
+import type { Finding } from "@weighlock/registry"
+import type { Command } from "commander"
+import { type CommonFlags, common, type Context, openContext } from "../context.ts"
+import { counted } from "../describe.ts"
+import { Finished } from "../errors.ts"
+import type { Io } from "../io.ts"
+import { printable } from "../output.ts"
+
+interface DataFlags extends CommonFlags {
+  readonly data: string
+  readonly trust?: string
+  readonly checkpointCopy?: string
+}
+
+interface FsckFlags extends DataFlags {
+  readonly hashBlobs?: boolean
+}
+
+interface RebuildFlags extends DataFlags {
+  readonly blobs?: string
+}
+
+export function repairCommands(registry: Command, io: Io): void {
+  common(registry.command("fsck"))
+    .description("look through a registry's data and say what is wrong; changes nothing")
+    .requiredOption("--data <dir>", "the registry's data; stop the registry first")
+    .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
+    .option("--checkpoint-copy <file>", "where the copy of the newest checkpoint is, if not in --data")
+    .option("--hash-blobs", "read every blob, too, and compare it with its digest")
+    .action(async (flags: FsckFlags) => check(await openContext(io, flags), flags))
+
+  common(registry.command("rebuild <export>"))
+    .description("make a registry's data anew from an export of its log: the same root, or nothing")
+    .requiredOption("--data <dir>", "a new folder")
+    .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
+    .option("--blobs <dir>", "old data to take the files of models from")
+    .option("--checkpoint-copy <file>", "where to put the copy of the newest checkpoint, if not in --data")
+    .action(async (source: string, flags: RebuildFlags) => rebuildFrom(await openContext(io, flags), source, flags))
+}
+
+async function check({ out, path, settings, progress }: Context, flags: FsckFlags): Promise<void> {
+  const { fsck } = await import("@weighlock/registry")
+  const { checkpointCopy, hashBlobs } = flags
+  const { size, root, findings } = await fsck({
+    data: path(flags.data),
+    trust: settings.trust(flags),
+    ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
+    ...(hashBlobs === undefined ? {} : { hashBlobs }),
+  })
+  progress.end()
+  const verdict = findings.length === 0 ? "sound" : counted(findings.length, "finding")
+  out.result({
+    json: { size, root, findings, clean: findings.length === 0 },
+    text: [...findings.map(findingText), `${verdict}: ${counted(size, "entry", "entries")}, root ${root}`]
+      .map(printable)
+      .join("\n"),
+    digest: root,
+  })
+  if (findings.some(({ rule }) => ofTheLog.has(rule))) throw new Finished(14)
+  if (findings.length > 0) throw new Finished(8)
+}
+
+/** The others are about this machine's files: a rebuild or a repeated publish mends them. */
+const ofTheLog: ReadonlySet<Finding["rule"]> = new Set<Finding["rule"]>([
+  "head",
+  "tile",
+  "leaf",
+  "payload",
+  "checkpoint",
+  "copy",
+  "cosignature",
+  "history",
+])
+
+function findingText({ rule, place, message }: Finding): string {
+  return `${place}  ${rule}  ${message}`
+}
+
+async function rebuildFrom(context: Context, source: string, flags: RebuildFlags): Promise<void> {
+  const { rebuild } = await import("@weighlock/registry")
+  const { out, path, settings, progress } = context
+  const { blobs, checkpointCopy } = flags
+  const data = path(flags.data)
+  const { size, root, versions, missingBlobs } = await rebuild(
+    {
+      source: path(source),
+      data,
+      trust: settings.trust(flags),
+      ...(blobs === undefined ? {} : { blobs: path(blobs) }),
+      ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
+    },
+    ({ entries, of }) => progress.update({ phase: "rebuild", unit: "entries", done: entries, total: of }),
+  )
+  progress.end()
+  out.result({
+    json: { data, size, root, versions, missingBlobs },
+    text: `rebuilt ${data}: ${counted(size, "entry", "entries")}, ${counted(versions, "version")}, root ${root}`,
+    digest: root,
+  })
+  if (missingBlobs.length > 0)
+    out.warn(
+      `these versions lack ${counted(missingBlobs.length, "file")}: publish them again, or rebuild with --blobs OLD-DATA`,
+    )
+}

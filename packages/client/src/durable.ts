@@ -1,0 +1,94 @@
+/**
+ * Files that are whole or absent, also after a power cut: written beside their place and synced, then named, and the name
+ * synced too.
+ */
+import { randomBytes } from "node:crypto"
+import { link, mkdir, open, rename, unlink } from "node:fs/promises"
+import { dirname, join } from "node:path"
+
+/** Of files being written: whatever ends so was left by a process that died. */
+export const temporarySuffix = ".tmp"
+
+/** Makes the folder and its parents; a new entry is durable once this resolves. */
+export async function makeFolder(path: string, mode = 0o700): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode })
+  if (first === undefined) return
+  for (let made = path; ; made = dirname(made)) {
+    await syncFolder(dirname(made))
+    if (made === first) return
+  }
+}
+
+/**
+ * `false` when something has that name already; it is not touched, and what it holds is for the caller to look at. Whoever
+ * makes many files syncs their folder once, `later`.
+ */
+export async function createFile(
+  path: string,
+  bytes: Uint8Array,
+  mode = 0o600,
+  folder: "now" | "later" = "now",
+): Promise<boolean> {
+  const temporary = await writeBeside(path, bytes, mode)
+  try {
+    await link(temporary, path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EEXIST") return false
+    // A file system without hard links: the name is taken first, so there is still one winner.
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP" && code !== "ENOSYS") throw error
+    if (!(await claim(path, mode))) return false
+    await rename(temporary, path)
+  } finally {
+    await unlink(temporary).catch(() => undefined)
+  }
+  if (folder === "now") await syncFolder(dirname(path))
+  return true
+}
+
+/** Takes the place of what has that name. */
+export async function replaceFile(path: string, bytes: Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = await writeBeside(path, bytes, mode)
+  try {
+    await rename(temporary, path)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    throw error
+  }
+  await syncFolder(dirname(path))
+}
+
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return // a folder can't be opened there; NTFS journals its entries
+  const folder = await open(path, "r")
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+async function claim(path: string, mode: number): Promise<boolean> {
+  try {
+    await (await open(path, "wx", mode)).close()
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+    throw error
+  }
+}
+
+async function writeBeside(path: string, bytes: Uint8Array, mode: number): Promise<string> {
+  const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}${temporarySuffix}`)
+  const file = await open(temporary, "wx", mode)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } catch (error) {
+    await file.close()
+    await unlink(temporary).catch(() => undefined)
+    throw error
+  }
+  await file.close()
+  return temporary
+}

@@ -1,0 +1,98 @@
+/** One entry of the log in the eyes of somebody who owns names: is it signed by keys I know, and is none missing? */
+import {
+  HistoryError,
+  openEntry,
+  type OpenedEntry,
+  parseLeaf,
+  patternMatches,
+  type PublicKey,
+} from "@weighlock/manifest"
+import { equalHashes, hashLeaf } from "@weighlock/tlog"
+import { faultOf } from "../audit/block.ts"
+import type { LogFiles } from "../log-reader.ts"
+import type { Alert } from "./alert.ts"
+import type { Cursor } from "./cursor.ts"
+
+export interface Watched {
+  /** Patterns as in a trust root: `acme/*`. */
+  readonly owned: readonly string[]
+  /** Keyids that may publish them. */
+  readonly keys: ReadonlySet<string>
+  /** Of the trust root: whose signatures are checked. */
+  readonly trusted: ReadonlyMap<string, PublicKey>
+  readonly files: LogFiles
+}
+
+export type Noticed = Omit<Alert, "origin" | "at">
+
+/** Moves `models` past the entry. */
+export async function watchEntry(
+  watched: Watched,
+  models: Cursor["models"],
+  index: number,
+  entry: Uint8Array,
+): Promise<Noticed[]> {
+  const names = namesOf(entry)
+  if (names !== null && !watched.owned.some((pattern) => patternMatches(pattern, names.model))) return []
+  const place = { index, ...names }
+  try {
+    const opened = await open(watched, entry)
+    return opened.model === undefined ? [] : judge(watched, models, opened, entry, place)
+  } catch (error) {
+    if (!(error instanceof HistoryError)) throw error
+    const code = error.code === "RULE_BROKEN" ? "RULE_BROKEN" : "LOG_INVALID"
+    return [{ id: `${code}:${index}`, code, message: `entry ${index}: ${error.message}`, ...place }]
+  }
+}
+
+async function open({ files, trusted }: Watched, entry: Uint8Array): Promise<OpenedEntry> {
+  const { payload } = parseLeafByRule(entry)
+  if (payload.inline !== undefined) return openEntry(entry, null, trusted, "native")
+  const bytes = await files.payload(payload.sha256).catch((error: unknown) => {
+    throw new HistoryError("payload", `its payload cannot be had: ${faultOf(error)}`, { cause: error })
+  })
+  return openEntry(entry, bytes, trusted, "native")
+}
+
+function judge(
+  { keys }: Watched,
+  models: Cursor["models"],
+  opened: OpenedEntry,
+  entry: Uint8Array,
+  place: { index: number; model?: string; version?: string },
+): Noticed[] {
+  const { model = "", seq = 0, prev, signers, strangers } = opened
+  const noticed: Noticed[] = []
+  const head = models.get(model)
+  const expected = head === undefined ? 0 : head.seq + 1
+  const linked = prev !== undefined && (head === undefined ? prev.length === 0 : equalHashes(prev, head.leaf))
+  if (seq !== expected || !linked) {
+    const message = `${model} goes on at number ${seq}, expected was ${expected}: something of it is missing`
+    noticed.push({ id: `GAP:${place.index}`, code: "GAP", message, ...place })
+  }
+  const keyids = [...signers, ...strangers].filter((keyid) => !keys.has(keyid))
+  if (keyids.length > 0) {
+    const message = `${model}@${place.version} was published under ${keyids.length} key(s) that you did not name`
+    noticed.push({ id: `UNKNOWN_KEY:${place.index}`, code: "UNKNOWN_KEY", message, ...place, keyids })
+  }
+  models.set(model, { seq, leaf: hashLeaf(entry) })
+  return noticed
+}
+
+/** `null` for what is no leaf, which concerns everybody. */
+function namesOf(entry: Uint8Array): { model: string; version?: string } | null {
+  try {
+    const { model = "", subject } = parseLeaf(entry)
+    return { model, ...(subject === undefined ? {} : { version: subject }) }
+  } catch {
+    return null
+  }
+}
+
+function parseLeafByRule(entry: Uint8Array): ReturnType<typeof parseLeaf> {
+  try {
+    return parseLeaf(entry)
+  } catch (cause) {
+    throw new HistoryError("leaf", (cause as Error).message, { cause })
+  }
+}

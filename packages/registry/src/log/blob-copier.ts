@@ -1,0 +1,74 @@
+/** Copies blobs from one folder to another as far as they are what they should be; each is hashed while it is copied. */
+import { createHash } from "node:crypto"
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises"
+import { join } from "node:path"
+
+import { makeFolder, syncFolder } from "../store/durable.ts"
+import type { BlobFacts } from "../store/ledger.ts"
+
+export class BlobCopier {
+  /** `null`: there are none to copy from. */
+  readonly #from: string | null
+  readonly #to: string
+  readonly #done = new Set<string>()
+  readonly #missing = new Set<string>()
+
+  private constructor(from: string | null, to: string) {
+    this.#from = from
+    this.#to = to
+  }
+
+  /** `from`: a data folder, or its `blobs`. `data`: a data folder. */
+  static async open(from: string | undefined, data: string): Promise<BlobCopier> {
+    const inside = from === undefined ? null : join(from, "blobs")
+    const isData = inside !== null && (await stat(inside).catch(() => null))?.isDirectory() === true
+    return new BlobCopier(isData ? inside : (from ?? null), join(data, "blobs"))
+  }
+
+  get missing(): readonly string[] {
+    return [...this.#missing].toSorted()
+  }
+
+  /** Once each. One that is absent or not what it should be is among the missing. */
+  async copy(blob: BlobFacts): Promise<void> {
+    if (this.#done.has(blob.sha256)) return
+    this.#done.add(blob.sha256)
+    if (!(await this.#copied(blob))) this.#missing.add(blob.sha256)
+  }
+
+  async #copied({ sha256, size }: BlobFacts): Promise<boolean> {
+    const [folder, target] = [join(this.#to, sha256.slice(0, 2)), join(this.#to, sha256.slice(0, 2), sha256)]
+    if ((await stat(target).catch(() => null))?.size === size) return true
+    if (this.#from === null) return false
+    const source = await open(join(this.#from, sha256.slice(0, 2), sha256), "r").catch(() => null)
+    if (!source) return false
+    await makeFolder(folder)
+    const fresh = `${target}.copying`
+    const file = await open(fresh, "w", 0o400)
+    try {
+      const digest = await copyAndHash(source, file, size)
+      if (digest !== sha256) return false
+      await file.sync()
+      await rename(fresh, target)
+      await syncFolder(folder)
+      return true
+    } finally {
+      await Promise.all([source.close(), file.close()])
+      await rm(fresh, { force: true })
+    }
+  }
+}
+
+/** At most `size` + 1 bytes are read: more is another blob. */
+async function copyAndHash(source: FileHandle, file: FileHandle, size: number): Promise<string> {
+  const hash = createHash("sha256")
+  let left = size + 1
+  const chunk = Buffer.alloc(1024 * 1024)
+  for (;;) {
+    const { bytesRead } = await source.read(chunk, 0, Math.min(chunk.length, left))
+    if (bytesRead === 0) return hash.digest("hex")
+    left -= bytesRead
+    hash.update(chunk.subarray(0, bytesRead))
+    await file.writeFile(chunk.subarray(0, bytesRead))
+  }
+}

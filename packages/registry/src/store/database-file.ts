@@ -1,0 +1,91 @@
+/**
+ * Opens a SQLite file of ours: of this kind and version, undamaged, with exactly its own tables and triggers.
+ *
+ * SQLite compiled for WAL defaults to synchronous=NORMAL, which loses acknowledged commits on a power cut; hence FULL, set
+ * on every open together with the other pragmas below and read back by a test.
+ */
+import type Database from "better-sqlite3"
+
+import { RegistryError } from "../errors.ts"
+import { isSqliteError, openDatabase } from "./sqlite.ts"
+
+export interface FileKind {
+  /** What such a file is called in a sentence: "the state of a witness". */
+  readonly name: string
+  /** A file of another program, or of another kind, is refused, not migrated. */
+  readonly applicationId: number
+  readonly version: number
+  readonly schema: string
+  /** What to do about a damaged one. */
+  readonly hint: string
+}
+
+const pragmas = [
+  "journal_mode = WAL",
+  "synchronous = FULL",
+  "foreign_keys = ON",
+  "trusted_schema = OFF",
+  "cell_size_check = ON",
+  "busy_timeout = 5000",
+] as const
+
+/** Opens or creates. Throws USAGE when it is another kind of file or version, STORE_FAILED when it is damaged. */
+export function openFile(path: string, kind: FileKind): Database.Database {
+  const db = openDatabase(path, 5000)
+  try {
+    for (const pragma of pragmas) db.pragma(pragma)
+    create(db, path, kind)
+    const fault = faultOf(db, kind)
+    if (fault !== null) throw damaged(path, kind, fault)
+    return db
+  } catch (error) {
+    db.close()
+    throw isSqliteError(error) ? damaged(path, kind, "SQLite can't read it", error) : error
+  }
+}
+
+/** What is wrong with the file as a database, before anybody asks what its rows say. */
+function faultOf(db: Database.Database, { schema }: FileKind): string | null {
+  const check = db.pragma("quick_check(1)", { simple: true })
+  if (check !== "ok") return `SQLite finds it damaged: ${String(check)}`
+  return schemaOf(db) === freshSchema(schema) ? null : "its tables and triggers are not those it was made with"
+}
+
+function create(db: Database.Database, path: string, { name, applicationId, version, schema }: FileKind): void {
+  const found = [db.pragma("application_id", { simple: true }), db.pragma("user_version", { simple: true })]
+  if (found[0] === applicationId && found[1] === version) return
+  const { tables } = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number }
+  if (found[0] !== 0 || found[1] !== 0 || tables !== 0) {
+    throw new RegistryError("USAGE", `${path} is not ${name}, or not of this version`)
+  }
+  const make = db.transaction(() => {
+    db.exec(schema)
+    db.pragma(`application_id = ${applicationId}`)
+    db.pragma(`user_version = ${version}`)
+  })
+  make.immediate()
+}
+
+/** Tables, indexes and triggers as SQLite keeps their texts: one trigger too few and history could be rewritten. */
+function schemaOf(db: Database.Database): string {
+  const objects = db
+    .prepare(
+      "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name",
+    )
+    .all() as { readonly type: string; readonly name: string; readonly sql: string }[]
+  return objects.map(({ type, name, sql }) => `${type} ${name}: ${sql.replaceAll(/\s+/g, " ")}`).join("\n")
+}
+
+function freshSchema(schema: string): string {
+  const db = openDatabase(":memory:")
+  try {
+    db.exec(schema)
+    return schemaOf(db)
+  } finally {
+    db.close()
+  }
+}
+
+function damaged(path: string, { hint }: FileKind, why: string, cause?: unknown): RegistryError {
+  return new RegistryError("STORE_FAILED", `${path} is damaged or cannot be opened: ${why}`, { cause, hint })
+}

@@ -1,0 +1,25 @@
+/**
+ * Kills, failing disks and edited rows, judged by a checker that shares no code with the product: `pnpm test:faults`.
+ *
+ *     pnpm test:faults             the short form, a few minutes
+ *     pnpm test:faults --all       the long form: kill -9 200 times under load, and every place of the first start
+ *     pnpm test:faults tamper      the files that begin so
+ *
+ * Says what it could not check where strace is missing; REQUIRE_STRACE=1 makes that a failure.
+ */
+import { spawnSync } from "node:child_process"
+import { globSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+
+const { values, positionals } = parseArgs({ options: { all: { type: "boolean" } }, allowPositionals: true })
+const folder = fileURLToPath(new URL("../test/faults/", import.meta.url))
+const files = globSync("*.fault.ts", { cwd: folder })
+  .filter((file) => positionals.length === 0 || positionals.some((name) => file.startsWith(name)))
+  .toSorted()
+const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=1", ...files], {
+  cwd: folder,
+  stdio: "inherit",
+  env: { ...process.env, ...(values.all === true && { WEIGHLOCK_FAULTS: "all" }) },
+})
+process.exit(status ?? 1)

@@ -1,0 +1,20 @@
+/** docs/log.md and the rules that audits apply say the same. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { exitCodes } from "@weighlock/cli"
+import { type AuditRule, auditRules, HistoryError } from "@weighlock/manifest"
+import { readPage, tableBelow } from "../support/markdown.ts"
+
+test("every rule of an audit is on the page with its exit code and its meaning, and no other", () => {
+  const rows = tableBelow(readPage("log.md"), "### Rules").map(([rule = "", exit, meaning]) => [
+    rule.replaceAll("`", ""),
+    Number(exit),
+    meaning,
+  ])
+  const rules = (Object.keys(auditRules) as AuditRule[]).map((rule) => [
+    rule,
+    exitCodes[new HistoryError(rule, "").code],
+    auditRules[rule],
+  ])
+  assert.deepEqual(rows, rules)
+})
