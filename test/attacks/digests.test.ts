@@ -5,8 +5,9 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { join } from "node:path"
 import { test } from "node:test"
 import { fetchModel, publishModel, pullModel } from "@weighlock/client"
-import { formatBundle, type Resource, sha256Hex } from "@weighlock/manifest"
+import { type Resource, sha256Hex } from "@weighlock/manifest"
 import { hashFolder } from "@weighlock/manifest/node"
+import { servedFromForgedLog } from "../support/forged-log.ts"
 import { flipByte, made, type Rule } from "../support/hostile.ts"
 import { hostileClient, reference, sharedShop, signFolder, tree } from "../support/published.ts"
 import { codeOf } from "../support/temp.ts"
@@ -18,12 +19,13 @@ const resources = await hashFolder(shop.source)
 const changed = (name: string, edit: (resource: Resource) => Resource): Resource[] =>
   resources.map((own) => (own.name === name ? edit(own) : own))
 
-/** A manifest that the trusted publisher really signed, served whatever is asked; blobs by name of the registry's own. */
+/** A manifest that the trusted publisher really signed and the log's key logged; blobs by name of the registry's own. */
 async function serve(own: Resource[], blobs: Record<string, Buffer> = {}): Promise<Rule> {
   const envelope = await signFolder(shop.source, [shop.world.signer], { resources: own })
-  const bundle = Buffer.from(formatBundle({ envelope }))
-  return ({ path, isBlob, headers }) => {
-    if (!isBlob) return made(200, bundle)
+  const logged = servedFromForgedLog(shop.world, envelope)
+  return (exchange) => {
+    const { path, isBlob, headers } = exchange
+    if (!isBlob) return logged(exchange)
     const bytes = blobs[path.slice(-64)]
     if (bytes === undefined) return null
     const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? "") ?? []

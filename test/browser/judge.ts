@@ -36,6 +36,7 @@ export function judge({ trust, bundle, reference, pin, now }: Case): string {
       trustChain,
       seen: emptyCheckpoint(trustChain.current.log.origin),
       consistency: [],
+      maxStaleness: null,
       now: new Date(now ?? "2027-01-01T00:00:00Z"),
     })
     return `sha256:${manifest.digest}`

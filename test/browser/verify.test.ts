@@ -13,10 +13,13 @@ import {
   canonicalJson,
   decodeUtf8,
   encodeBase64,
+  type Envelope,
   enrolKey,
   formatBundle,
   formatEnvelope,
   type JsonObject,
+  type Leaf,
+  openTrustChain,
   parseBundle,
   parseEnvelope,
   parseJson,
@@ -30,6 +33,7 @@ import {
 import { signerFor } from "@weighlock/manifest/node"
 import { makeExample, testKey } from "../support/make-example.ts"
 import { eighth, mixedOrderKey, signatureWith } from "../support/mixed-order.ts"
+import { noteKey, TinyLog } from "../support/tiny-log.ts"
 import { repository } from "../support/markdown.ts"
 import { findChromium, runPage } from "./chromium.ts"
 import { type Case, type Report, report } from "./judge.ts"
@@ -42,7 +46,8 @@ const example = await makeExample()
 const [trust, bundle] = ["trust.json", "bundle.json"].map((name) =>
   decodeUtf8(example.get(name) ?? new Uint8Array(), name),
 ) as [string, string]
-const { envelope } = parseBundle(Buffer.from(bundle))
+const parsed = parseBundle(Buffer.from(bundle))
+const { envelope } = parsed
 const digest = sha256Hex(envelope.payload)
 const reference = "acme/iris@1.2.0"
 const signers = ["alice", "bob"].map((label) => testKey(label).signer)
@@ -61,13 +66,13 @@ function withSignature(change: (sig: Buffer) => void): string {
     change(bytes)
     return { keyid, sig: bytes }
   })
-  return textOf(formatBundle({ envelope: { ...envelope, signatures } }))
+  return textOf(formatBundle({ ...parsed, envelope: { ...envelope, signatures } }))
 }
 
 function withPayload(change: (payload: Buffer) => void): string {
   const payload = Buffer.from(envelope.payload)
   change(payload)
-  return textOf(formatBundle({ envelope: { ...envelope, payload } }))
+  return textOf(formatBundle({ ...parsed, envelope: { ...envelope, payload } }))
 }
 
 function textOf(bytes: Uint8Array): string {
@@ -96,6 +101,19 @@ async function trustWith(keyid: string, type: string, bytes: Uint8Array): Promis
   return textOf(formatEnvelope(await signEnvelope({ payloadType: trustRootPayloadType, payload }, signers)))
 }
 
+const logKey = noteKey("models.acme.example/log", testKey("log").key)
+
+/** Logged by the example's log, whatever it is. */
+function logged(signed: Envelope, changes: Partial<Leaf> = {}): string {
+  const log = new TinyLog(openTrustChain([Buffer.from(trust)], { by: "file" }), logKey)
+  return textOf(formatBundle(log.bundle(signed, log.publish(signed, changes))))
+}
+
+/** The example's proof with another text in it. */
+function withProof(from: string | RegExp, to: string): string {
+  return textOf(formatBundle({ ...parsed, proof: (parsed.proof ?? "").replace(from, to) }))
+}
+
 async function p256Cases(): Promise<Expected[]> {
   const signer: Signer = signerFor(generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey)
   const { keyid, bytes } = signer.publicKey
@@ -107,11 +125,11 @@ async function p256Cases(): Promise<Expected[]> {
   return [
     expect(`sha256:${digest}`, "a P-256 signature", {
       ...changed,
-      bundle: textOf(formatBundle({ envelope: signed })),
+      bundle: logged(signed),
     }),
     expect("SIGNATURE_INVALID", "a P-256 signature of something else", {
       ...changed,
-      bundle: textOf(formatBundle({ envelope: forged })),
+      bundle: logged(forged),
     }),
   ]
 }
@@ -122,7 +140,7 @@ async function mixedOrderCase(): Promise<Expected> {
   const sig = signatureWith(eighth, preAuthEncoding(statementPayloadType, envelope.payload))
   return expect("SIGNATURE_INVALID", "R of mixed order", {
     trust: await trustWith(keyid, "ed25519", mixedOrderKey),
-    bundle: textOf(formatBundle({ envelope: { ...envelope, signatures: [{ keyid, sig }] } })),
+    bundle: textOf(formatBundle({ ...parsed, envelope: { ...envelope, signatures: [{ keyid, sig }] } })),
   })
 }
 
@@ -146,7 +164,12 @@ const cases: readonly Expected[] = [
   expect("KEY_WEAK", "a trust root with a key of small order", {
     trust: await trustWith("0".repeat(64), "ed25519", identity),
   }),
-  expect("LOG_INVALID", "a proof that nobody can check", { bundle: bundle.replace(/\}$/, ',"proof":"x"}') }),
+  expect("LOG_INVALID", "not logged", { bundle: textOf(formatBundle({ envelope })) }),
+  expect("LOG_INVALID", "a proof that is none", { bundle: withProof(/^/, "x") }),
+  expect("LOG_INVALID", "another index", { bundle: withProof("index 2", "index 3") }),
+  expect("LOG_INVALID", "another size, which the log did not sign", { bundle: withProof("\n5\n", "\n6\n") }),
+  expect(`sha256:${digest}`, "another log of the same key", { bundle: logged(envelope) }),
+  expect("LOG_INVALID", "really logged, as another version", { bundle: logged(envelope, { subject: "1.2.1" }) }),
   expect("NEEDS_LOG", "an alias", { reference: "acme/iris:prod" }),
   expect("MANIFEST_INVALID", "a duplicate key", { bundle: bundle.replace(/^\{/, '{"mediaType":"x",') }),
   await mixedOrderCase(),

@@ -130,7 +130,9 @@ async function startRegistry(cli: Cli, trust: string, rest: readonly string[]): 
 }
 
 async function startWitness(cli: Cli, data: string): Promise<void> {
-  const { announced } = await cli.start("witness", "serve", "--data", data, "--log-level", "silent")
+  // Again where it was: that is where a policy says it is.
+  const port = URL.parse(cli.env["WITNESS"] ?? "")?.port ?? "0"
+  const { announced } = await cli.start("witness", "serve", "--data", data, "--port", port, "--log-level", "silent")
   cli.env["WITNESS"] = announced.url
   cli.env["WITNESS_KEY"] = String(announced["vkey"])
 }

@@ -1,7 +1,10 @@
 /** A real registry, its log and its API: audited over HTTP, exported, and caught where the two say different things. */
 import assert from "node:assert/strict"
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
+import { gzipSync } from "node:zlib"
 import { after, suite, test, type TestContext } from "node:test"
 import {
   audit,
@@ -147,6 +150,40 @@ suite("live", { concurrency: 2 }, () => {
       assert.equal(auditExit(await live(client, { live: false, state: tempFolder(t) })), 0)
     })
   }
+  for (const [why, models] of [
+    ["climbs out of the path", [{ model: "../../admin?x=/y", versions: 1 }]],
+    ["is no model", [{ model: "acme", versions: 1 }]],
+  ] as const) {
+    test(`found: a name in the list that ${why}; it is not asked for`, async (t) => {
+      const client = await newClient(t, histories)
+      client.proxy.rule = on(
+        "/api/v1/models",
+        json((value) => value.models.push(...models)),
+      )
+      assert.deepEqual(
+        (await live(client)).findings.map(({ check }) => check),
+        ["live"],
+      )
+      assert.equal(
+        client.proxy.seen.some(({ path }) => path.includes("admin")),
+        false,
+      )
+    })
+  }
+  test("bundles that come compressed unasked are fine; a bomb, or anything else compressed, is not", async (t) => {
+    const client = await newClient(t, histories)
+    const gzip = { "content-encoding": "gzip" }
+    const zip = (path: string, bytes: (body: Buffer) => Buffer): Rule => {
+      return ({ path: asked, answer }) =>
+        asked.startsWith(path) ? { ...answer, headers: gzip, body: gzipSync(bytes(answer.body)) } : null
+    }
+    client.proxy.rule = zip("/log/tile/entries", (body) => body)
+    assert.equal(auditExit(await live(client)), 0)
+    client.proxy.rule = zip("/log/tile/entries", () => Buffer.alloc(2 ** 26))
+    assert.deepEqual((await live(client)).findings[0]?.check, "bundle")
+    client.proxy.rule = zip("/log/tile/0", (body) => body)
+    assert.deepEqual((await live(client)).findings[0]?.check, "tile")
+  })
   test("a version listed that was never logged, with a bundle of somewhere else", async (t) => {
     const client = await newClient(t, histories)
     client.proxy.rule = (exchange) => {
@@ -160,22 +197,19 @@ suite("live", { concurrency: 2 }, () => {
   })
   test("what is published while an audit runs is no finding", async (t) => {
     const client = await newClient(t, histories)
-    let count = 0
-    client.proxy.rule = () => null
     const folder = tempFolder(t)
     const publishing = async (): Promise<void> => {
       writeFiles(folder, { "model.json": Buffer.from("late") })
-      const envelope = await signFolder(folder, [world.signer], { version: `8.0.${count++}`, model: "acme/late" })
+      const envelope = await signFolder(folder, [world.signer], { version: "8.0.0", model: "acme/late" })
       await publishModel(folder, envelope, { ...client.options, registry: main.url, state: tempFolder(t) })
     }
-    let started: Promise<void> | null = null
+    const started: Promise<void>[] = []
     client.proxy.rule = ({ path }) => {
-      if (path.startsWith("/log/tile/entries")) started ??= publishing()
+      if (path.startsWith("/log/tile/entries") && started.length === 0) started.push(publishing())
       return null
     }
-    // The listing waits for the publish: it must name it.
-    const report = await live(client, { onProgress: () => undefined })
-    await started
+    const report = await live(client)
+    await Promise.all(started)
     assert.deepEqual(report.findings, [])
     const again = await live(client)
     assert.deepEqual([again.findings, again.models], [[], 2])
@@ -201,13 +235,10 @@ suite("export", { concurrency: 2 }, () => {
       tree(folder).filter((name) => !name.endsWith("/")),
       ["checkpoint", "tile/0/000.p/4", "tile/entries/000.p/4"],
     )
-    for (const path of ["checkpoint", "tile/0/000.p/4", "tile/entries/000.p/4"])
-      assert.ok(
-        readFileSync(join(folder, path)).equals(
-          Buffer.from(await fetch(`${older.url}/log/${path}`).then((answer) => answer.arrayBuffer())),
-        ),
-        path,
-      )
+    for (const path of ["checkpoint", "tile/0/000.p/4", "tile/entries/000.p/4"]) {
+      const served = Buffer.from(await (await fetch(`${older.url}/log/${path}`)).arrayBuffer())
+      assert.deepEqual(readFileSync(join(folder, path)), served)
+    }
     const report = await offline(folder, t)
     assert.deepEqual([report.findings, report.size], [[], 4])
   })
@@ -225,6 +256,40 @@ suite("export", { concurrency: 2 }, () => {
     rmSync(join(folder, `tile/0/000.p/${grown.size}`))
     const resumed = await exportLog(folder, client.options)
     assert.deepEqual([resumed.files, resumed.size], [1, grown.size])
+    assert.equal(auditExit(await offline(folder, t)), 0)
+  })
+  test("any web server can serve it: audited over HTTP without a registry", async (t) => {
+    const client = await newClient(t, histories)
+    client.show(older)
+    const folder = join(tempFolder(t), "mirror", "log")
+    await exportLog(folder, client.options)
+    const url = await serveFolder(t, join(folder, ".."))
+    const source = { kind: "static", url: `${url}/log` } as const
+    const report = await audit({ source, trust: world.trust, state: tempFolder(t) })
+    assert.deepEqual([report.findings, report.size, report.live], [[], 4, null])
+    rmSync(join(folder, "tile/0/000.p/4"))
+    const damaged = await audit({ source, trust: world.trust, state: tempFolder(t) })
+    assert.deepEqual(
+      damaged.findings.map(({ path }) => path),
+      ["tile/0/000.p/4"],
+    )
+  })
+  test("stopped at any file, it goes on; no file is ever half there", async (t) => {
+    const client = await newClient(t, histories)
+    const folder = join(tempFolder(t), "log")
+    for (let count = 1; count < 8; count++) {
+      const stop = new AbortController()
+      let asked = 0
+      client.proxy.rule = ({ path }) => {
+        if (path.startsWith("/log/") && ++asked === count) stop.abort(new DOMException("stop", "AbortError"))
+        return null
+      }
+      await exportLog(folder, { ...client.options, signal: stop.signal }).catch(() => undefined)
+      const left = existsSync(folder) ? tree(folder).filter((name) => name.endsWith(".tmp")) : []
+      assert.deepEqual(left, [])
+    }
+    client.proxy.rule = () => null
+    await exportLog(folder, client.options)
     assert.equal(auditExit(await offline(folder, t)), 0)
   })
   test("payloads that entries only name are in it", async (t) => {
@@ -302,3 +367,18 @@ suite("export", { concurrency: 2 }, () => {
     assert.equal(await codeOf(() => exportLog(folder, fresh.options)), "ROLLBACK")
   })
 })
+
+/** What any static web server does. */
+async function serveFolder(t: TestContext, root: string): Promise<string> {
+  const server = createServer((request, response) => {
+    const path = join(root, request.url ?? "")
+    if (!existsSync(path) || !statSync(path).isFile()) response.writeHead(404).end()
+    else response.end(readFileSync(path))
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}

@@ -1,12 +1,14 @@
 /** A 600-entry export, changed in every file and every way: an audit finds it, and says where. */
 import assert from "node:assert/strict"
+import { sign } from "node:crypto"
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { after, suite, test, type TestContext } from "node:test"
 import { audit, auditExit, type AuditOptions, type AuditReport, type Finding } from "@weighlock/client"
 import { formatBundle, formatLeaf, type Leaf, parseLeaf } from "@weighlock/manifest"
-import { formatEntryBundle, hashLeaf, parseEntryBundle } from "@weighlock/tlog"
+import { formatCheckpoint, formatEntryBundle, formatNote, hashLeaf, parseEntryBundle, parseVkey } from "@weighlock/tlog"
 import { codeOf, tempFolder } from "../support/temp.ts"
+import { tree } from "../support/published.ts"
 import { logFiles, type MadeLog, makeLog, signPublish, writeLog } from "../support/log-folder.ts"
 import { loggedAt, TinyLog } from "../support/tiny-log.ts"
 import { ed25519Signer, logKey } from "../support/trust.ts"
@@ -101,6 +103,14 @@ function assertNamed(report: AuditReport, path: string, about: unknown): void {
   assert.ok(report.findings.every(isThere), `${path} ${String(about)}: ${named(report).join("; ")}`)
 }
 
+/** A state that has seen the honest log at that size. */
+async function seenAt(t: TestContext, size: number): Promise<string> {
+  const [state, folder] = [join(tempFolder(t), "state"), join(tempFolder(t), "log")]
+  writeLog(folder, made.log, size)
+  assert.equal(auditExit(await judge(folder, { state })), 0)
+  return state
+}
+
 suite("entries", { concurrency: 2 }, () => {
   const bundle = "tile/entries/001"
   const entries = (): Uint8Array[] => parseEntryBundle(original.get(bundle) ?? new Uint8Array(0), 256)
@@ -142,6 +152,39 @@ suite("entries", { concurrency: 2 }, () => {
     assert.deepEqual(named(report), [`bundle ${bundle}`, "tile tile/0/001"])
     assert.deepEqual([report.entries, report.judged], [344, 344])
   })
+  test("a damaged file is no statement of the log: no fork is claimed, no receipt withheld", async (t) => {
+    const folder = copy(t)
+    const [state, receipts] = [join(tempFolder(t), "state"), tempFolder(t)]
+    assert.equal(auditExit(await judge(folder, { state })), 0)
+    for (const index of [258, 300]) {
+      const envelope = made.envelopes[index]
+      if (envelope) writeFileSync(join(receipts, `${index}.json`), formatBundle(made.log.bundle(envelope, index, 400)))
+    }
+    const changed = entries()
+    changed[2] = Buffer.from("{}")
+    writeFileSync(join(folder, bundle), formatEntryBundle(changed))
+    rmSync(join(folder, "tile/0/001"))
+    const report = await judge(folder, { state, receipts })
+    assert.deepEqual(
+      new Set(report.findings.map(({ check, code }) => `${check} ${code}`)),
+      new Set(["tile LOG_INVALID", "leaf LOG_INVALID", "root LOG_INVALID", "receipt LOG_INVALID"]),
+    )
+    assert.deepEqual(
+      report.findings.filter(({ check }) => check === "receipt").map(({ index }) => index),
+      [258],
+    )
+    assert.deepEqual(report.seen, { size: 600, consistent: true })
+    assert.deepEqual(
+      tree(state).filter((name) => name.includes("evidence")),
+      [],
+    )
+    const smaller = await judge(folder, { state: await seenAt(t, 400) })
+    assert.deepEqual(smaller.seen, { size: 400, consistent: null })
+    assert.equal(
+      smaller.findings.some(({ check }) => check === "consistency"),
+      false,
+    )
+  })
   test("damage in many places: every place is named", async (t) => {
     const folder = copy(t)
     const flip = (path: string): void => {
@@ -159,12 +202,7 @@ suite("entries", { concurrency: 2 }, () => {
 })
 
 suite("signed again with the log's own key", { concurrency: 2 }, () => {
-  /** What this machine has seen: the honest log. */
-  async function seen(t: TestContext): Promise<string> {
-    const state = join(tempFolder(t), "state")
-    assert.equal(auditExit(await judge(copy(t), { state })), 0)
-    return state
-  }
+  const seen = (t: TestContext): Promise<string> => seenAt(t, 600)
   function written(t: TestContext, log: TinyLog, size = log.size): string {
     const folder = join(tempFolder(t), "log")
     writeLog(folder, log, size)
@@ -359,6 +397,49 @@ test("a log of many blocks is judged in threads, and damage is named as in a sma
     new Set((await judge(folder, { trust: own })).findings.map(({ path }) => path)),
     new Set(["tile/entries/005", "tile/0/007"]),
   )
+})
+
+test(
+  "a log that signed more than there is, however much: the audit ends, and says where",
+  { timeout: 60_000 },
+  async (t) => {
+    const folder = copy(t)
+    const size = 2 ** 52
+    const text = formatCheckpoint({ origin: made.log.origin, size, root: new Uint8Array(32) })
+    const { name, id } = parseVkey(logKey.vkey) ?? assert.fail()
+    const note = formatNote({ text, signatures: [{ name, id, bytes: sign(null, Buffer.from(text), logKey.key) }] })
+    writeFileSync(join(folder, "checkpoint"), note)
+    const report = await judge(folder)
+    assert.equal(auditExit(report), 14)
+    assert.ok(report.findings.length < 1000 && report.entries === 512, String(report.findings.length))
+    assert.match(report.findings.at(-1)?.message ?? "", /in a row/)
+  },
+)
+
+test("whichever whole blocks are missing, the tiles above stand for them and the root still holds", async (t) => {
+  const { log, chain } = await makeLog({ publishes: 1998 })
+  const own = join(tempFolder(t), "trust.json")
+  writeFileSync(own, chain.envelopes[0] ?? "")
+  const folder = join(tempFolder(t), "log")
+  for (let subset = 1; subset < 128; subset += 9) {
+    writeLog(folder, log)
+    const missing = [0, 1, 2, 3, 4, 5, 6].filter((block) => (subset >> block) % 2 === 1)
+    const paths = missing.flatMap((block) => [`tile/entries/00${block}`, `tile/0/00${block}`])
+    for (const path of paths) rmSync(join(folder, path))
+    const { findings, entries } = await judge(folder, { trust: own, hashOnly: true })
+    assert.deepEqual(findings.map(({ path }) => path).toSorted(), paths.toSorted(), String(missing))
+    assert.equal(entries, 2000 - 256 * missing.length)
+  }
+})
+
+test("more broken rules than are listed do not hide damage", async (t) => {
+  const log = new TinyLog(made.chain, logKey)
+  for (let at = 0; at < 1100; at++) log.publish(await signPublish(ed25519Signer(), at, 7))
+  log.append(Buffer.from("hello"), new Uint8Array(0))
+  const folder = join(tempFolder(t), "log")
+  writeLog(folder, log)
+  const report = await judge(folder)
+  assert.deepEqual([report.findings.length, report.omitted, auditExit(report)], [1001, 100, 14])
 })
 
 test("what can't be read at all is an error, not a clean audit", async (t) => {

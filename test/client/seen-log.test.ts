@@ -3,9 +3,16 @@ import assert from "node:assert/strict"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, suite, test, type TestContext } from "node:test"
-import { fetchModel, logEntry, logHead, modelHistory, receiptBytes } from "@weighlock/client"
-import { formatBundle, openTrustChain, parseBundle } from "@weighlock/manifest"
-import { decodeBase64, openCheckpoint, parseProof, verifyConsistency } from "@weighlock/tlog"
+import { clientErrorCodes, fetchModel, logEntry, logHead, modelHistory, receiptBytes } from "@weighlock/client"
+import { formatBundle, manifestErrorCodes, openTrustChain, parseBundle } from "@weighlock/manifest"
+import {
+  decodeBase64,
+  formatEntryBundle,
+  openCheckpoint,
+  parseEntryBundle,
+  parseProof,
+  verifyConsistency,
+} from "@weighlock/tlog"
 import { makeHistories, newClient, type Client, versions } from "../support/forked.ts"
 import { made } from "../support/hostile.ts"
 import { model, tree } from "../support/published.ts"
@@ -180,36 +187,45 @@ suite("first contact", { concurrency: 4 }, () => {
     }
     const client = await newClient(t, histories)
     client.proxy.rule = ({ path, answer }) => {
+      if (path.startsWith("/log/tile/entries"))
+        return made(
+          200,
+          Buffer.from(
+            formatEntryBundle([Buffer.from(foreign.entry, "base64"), ...parseEntryBundle(answer.body, 7).slice(1)]),
+          ),
+        )
       if (!isGenesis(path)) return null
       return made(200, { ...(JSON.parse(answer.body.toString()) as object), entry: foreign.entry })
     }
     assert.equal(await codeOf(() => fetchModel(first, client.options)), "LOG_INVALID")
     assert.deepEqual(sizes(client), [])
   })
-  const lies: readonly (readonly [string, string, (answer: Record<string, unknown>) => unknown])[] = [
-    ["entry 1 in its place", "LOG_INVALID", (answer) => ({ ...answer, entry: "e30=" })],
-    ["no hashes", "LOG_INVALID", (answer) => ({ ...answer, hashes: [] })],
+  const lies: readonly (readonly [string, (answer: Record<string, unknown>) => unknown])[] = [
+    ["another entry in its place", (answer) => ({ ...answer, entry: "e30=" })],
+    ["no hashes", (answer) => ({ ...answer, hashes: [] })],
     [
       "65 hashes",
-      "PROTOCOL",
       (answer) => ({ ...answer, hashes: Array.from({ length: 65 }, () => Buffer.alloc(32).toString("base64")) }),
     ],
-    ["a hash of 31 bytes", "PROTOCOL", (answer) => ({ ...answer, hashes: [Buffer.alloc(31).toString("base64")] })],
-    ["hashes that are numbers", "PROTOCOL", (answer) => ({ ...answer, hashes: [1] })],
-    ["another size", "PROTOCOL", (answer) => ({ ...answer, size: 3 })],
-    ["another index", "PROTOCOL", (answer) => ({ ...answer, index: 1 })],
-    ["a list", "PROTOCOL", () => []],
-    ["null", "PROTOCOL", () => null],
+    ["a hash of 31 bytes", (answer) => ({ ...answer, hashes: [Buffer.alloc(31).toString("base64")] })],
+    ["hashes that are numbers", (answer) => ({ ...answer, hashes: [1] })],
+    ["another size", (answer) => ({ ...answer, size: 3 })],
+    ["another index", (answer) => ({ ...answer, index: 1 })],
+    ["a list", () => []],
+    ["null", () => null],
   ]
-  for (const [why, code, change] of lies) {
-    test(`the proof of the genesis is refused: ${why}`, async (t) => {
+  for (const [why, change] of lies) {
+    test(`a helper route that answers ${why} is not the last word: the tiles are`, async (t) => {
       const client = await newClient(t, histories)
-      client.proxy.rule = ({ path, answer }) =>
-        isGenesis(path)
-          ? made(200, JSON.stringify(change(JSON.parse(answer.body.toString()) as Record<string, unknown>)))
-          : null
-      assert.equal(await codeOf(() => fetchModel(first, client.options)), code)
+      const lie = ({ answer }: { answer: { body: Buffer } }): ReturnType<typeof made> =>
+        made(200, JSON.stringify(change(JSON.parse(answer.body.toString()) as Record<string, unknown>)))
+      client.proxy.rule = (exchange) =>
+        isGenesis(exchange.path) ? lie(exchange) : exchange.path.startsWith("/log/tile") ? made(404) : null
+      assert.equal(await codeOf(() => fetchModel(first, client.options)), "LOG_INVALID")
       assert.deepEqual(sizes(client), [])
+      client.proxy.rule = (exchange) => (isGenesis(exchange.path) ? lie(exchange) : null)
+      assert.equal((await fetchModel(first, client.options)).manifest.version, "1.0.0")
+      assert.deepEqual(sizes(client), [7])
     })
   }
 })
@@ -309,4 +325,30 @@ test("entry: the leaf, and a proof that stands alone", async (t) => {
       ? made(200, { ...(JSON.parse(answer.body.toString()) as object), entry: "e30=" })
       : null
   assert.equal(await codeOf(() => logEntry(3, client.options)), "LOG_INVALID")
+})
+
+suite("answers with one changed byte: a code of ours, or the same result", { concurrency: 2 }, () => {
+  const codes = new Set<string>([...clientErrorCodes, ...manifestErrorCodes])
+  const looks: readonly (readonly [string, RegExp, (options: Client["options"]) => Promise<unknown>])[] = [
+    ["load", /\/versions\/|\/log\/proof|\/log\/tile/, (options) => fetchModel(first, options)],
+    ["head", /\/log\//, (options) => logHead(options)],
+    ["entry", /\/log\//, (options) => logEntry(3, options)],
+    ["history", /\/history|\/log\//, (options) => modelHistory(model, options)],
+  ]
+  for (const [name, where, look] of looks) {
+    test(name, async (t) => {
+      const client = await newClient(t, histories)
+      for (let round = 0; round < 40; round++) {
+        client.proxy.rule = ({ path, answer, isBlob }) => {
+          if (isBlob || !where.test(path)) return null
+          const at = (round * 7919 + path.length * 31) % answer.body.length
+          const body = Buffer.from(answer.body)
+          body[at] = round % 3 === 0 ? 0x22 : (body[at] ?? 0) ^ (1 << (round % 8))
+          return { ...answer, body }
+        }
+        const code = await codeOf(() => look({ ...client.options, state: join(client.options.state, String(round)) }))
+        assert.ok(code === "none" || codes.has(code), `round ${round}: ${code}`)
+      }
+    })
+  }
 })

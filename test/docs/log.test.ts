@@ -1,7 +1,8 @@
-/** docs/log.md and the rules that audits apply say the same. */
+/** docs/log.md and what audits look for say the same. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { exitCodes } from "@weighlock/cli"
+import { auditChecks } from "@weighlock/client"
 import { type AuditRule, auditRules, HistoryError } from "@weighlock/manifest"
 import { readPage, tableBelow } from "../support/markdown.ts"
 
@@ -17,4 +18,12 @@ test("every rule of an audit is on the page with its exit code and its meaning, 
     auditRules[rule],
   ])
   assert.deepEqual(rows, rules)
+})
+
+test("every check of an audit is on the page with its meaning, and no other", () => {
+  const rows = tableBelow(readPage("log.md"), "### Checks").map(([check = "", meaning]) => [
+    check.replaceAll("`", ""),
+    meaning,
+  ])
+  assert.deepEqual(rows, Object.entries(auditChecks))
 })

@@ -480,9 +480,7 @@ const signed = "bundle.json"
 for (const [others, at] of [
   [0, 0],
   [1, 0],
-  [0, 1],
   [0, 6],
-  [3, 2],
   [30, 11],
 ]) {
   const name = `logged after ${at} and before ${others} more`
@@ -491,7 +489,7 @@ for (const [others, at] of [
 const inLog: readonly (readonly [name: string, because: string, edit: Edit])[] = [
   ["no entry", "it is not logged", bundleJson((each) => delete each.entry)],
   ["no proof", "it is not logged", bundleJson((each) => delete each.proof)],
-  ["a proof that is none", "this is no proof", bundleJson((each) => (each.proof = "x"))],
+  ["a proof that is none", "not signed by the log", bundleJson((each) => (each.proof = "x"))],
   ["another index", "does not lead to the root", changedProof("index 2", "index 3")],
   ["an index past the end", "no such publish", changedProof("index 2", "index 5")],
   ["the genesis's index", "no such publish", changedProof("index 2", "index 0")],

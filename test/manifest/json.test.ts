@@ -201,3 +201,43 @@ test("canonical: one byte changed, added or taken is refused or another value", 
     }
   }
 })
+
+// White space before it keeps the engine's own parser out: what it decides must be what ours decides.
+test("JSON: the common case is judged as every other", () => {
+  const judge = (parse: () => JsonValue): unknown => {
+    try {
+      const value = parse()
+      return { value, text: text(value) }
+    } catch (error) {
+      return (error as { code?: unknown }).code
+    }
+  }
+  const agree = (source: string): void => {
+    const ours = judge(() => parseJson(utf8(` ${source}`)))
+    assert.deepEqual(
+      judge(() => parseJson(utf8(source))),
+      ours,
+      source,
+    )
+    const isCanonical = typeof ours === "object" && ours !== null && "text" in ours && ours.text === source
+    assert.deepEqual(
+      judge(() => parseCanonical(utf8(source))),
+      isCanonical ? ours : code.code,
+      source,
+    )
+  }
+  const pieces = ["{", "}", "[", "]", ",", ":", '"a"', '"b"', '"__proto__"', '"10"', '"9"', "1", "0", "-0", "1.5", "1e3", "null", "true", '"\\ud800"', '"é"', '"\\u00e9"', " ", "9007199254740993", "9007199254740992"] // prettier-ignore
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...pieces), { maxLength: 9 }), (some) => agree(some.join(""))),
+    { numRuns: 3000 },
+  )
+  fc.assert(fc.property(fc.json({ noUnicodeString: false }), agree), { numRuns: 1000 })
+  for (const depth of [63, 64, 65, 66, 20_000]) {
+    agree("[".repeat(depth) + "]".repeat(depth))
+    agree(`${"[".repeat(depth)}1${"]".repeat(depth)}`)
+  }
+  for (const each of Object.values(bad)) if (typeof each === "string") agree(each)
+  agree('{"a":{"__proto__":1,"constructor":2},"b":[]}')
+  agree('{"10":1,"9":2}')
+  agree('{"9":1,"10":2}')
+})

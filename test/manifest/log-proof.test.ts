@@ -327,6 +327,9 @@ test("freshness: within what is asked for, or STALE; without witnesses always ST
   assert.throws(() => check(witnessed, fresh, undefined, undefined, { maxStaleness: 59 }), stale)
   assert.throws(() => check(witnessed, fresh, undefined, undefined, { maxStaleness: Number.NaN }), stale)
   assert.throws(() => check(chain, bundle, undefined, undefined, { maxStaleness: 1e9 }), stale)
+  const ahead = (by: number) => log.bundle(envelope, 2, undefined, seconds + by)
+  assert.equal(check(witnessed, ahead(200), undefined, undefined, { maxStaleness: 60 }).index, 2)
+  assert.throws(() => check(witnessed, ahead(3600), undefined, undefined, { maxStaleness: 60 }), stale)
 })
 
 for (const [why, policy] of Object.entries({

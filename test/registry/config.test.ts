@@ -1,7 +1,7 @@
 /** What a registry refuses to start with, and what it says when it does. */
 import assert from "node:assert/strict"
 import { generateKeyPairSync } from "node:crypto"
-import { chmod, readFile, rm, writeFile } from "node:fs/promises"
+import { chmod, readFile, writeFile } from "node:fs/promises"
 import { get } from "node:http"
 import { join } from "node:path"
 import { execFileSync } from "node:child_process"
@@ -17,7 +17,7 @@ import {
   startRegistry,
 } from "@weighlock/registry"
 
-import { makeWorld, quiet, random, signed, startPeer } from "./support.ts"
+import { makeWorld, quiet, startPeer } from "./support.ts"
 
 const pem = (type: "ed25519" | "ed448"): string => {
   const { privateKey } = type === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("ed448")

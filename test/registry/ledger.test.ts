@@ -1,6 +1,6 @@
 /** The SQLite ledger: settings that hold on every open, rows that never change, a head that moves by compare-and-swap. */
 import assert from "node:assert/strict"
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs"
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -271,4 +271,25 @@ test("one writer at a time", (t) => {
   assert.throws(() => lockWriter(path), { code: "CONFLICT" })
   lock.release()
   lockWriter(path).release()
+})
+
+test("the WAL is copied back aside while entries are written, and nothing is lost", async (t) => {
+  const path = tempFile(t)
+  const ledger = new SqliteLedger(path)
+  ledger.copyAside((error) => assert.fail(error))
+  const digest = (i: number): string => i.toString(16).padStart(64, "0")
+  let head = await ledger.fence()
+  for (let start = 0; start < 5000; start += 100) {
+    const entries = Array.from({ length: 100 }, (_, i) => published(start + i, `1.0.${start + i}`, digest(start + i)))
+    const commit = commitOf(head, entries)
+    await ledger.commit(commit)
+    head = { ...commit.to, epoch: head.epoch }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await ledger.close()
+  assert.ok(!existsSync(`${path}-wal`))
+  const after = new SqliteLedger(path)
+  t.after(() => after.close())
+  assert.equal((await after.entries(0, 5000)).length, 5000)
+  assert.deepEqual(new Uint8Array((await headOf(after)).root), root(5000 % 256))
 })

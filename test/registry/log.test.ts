@@ -140,6 +140,29 @@ test("the checkpoint is text, short-lived, and for web pages too; bundles of ent
   assert.deepEqual(bodyOf(refused), bodyOf(plain))
 })
 
+test("a tile that is not there, yet or ever, is a 404 that a web page sees and no cache keeps", async (t) => {
+  const peer = await startPeer(t)
+  for (const tile of [
+    "0/001",
+    "0/000",
+    "0/000.p/3",
+    "0/000.p/0",
+    "0/0",
+    "1/000.p/1",
+    "64/000",
+    "00/000",
+    "entries/000",
+    "x",
+  ]) {
+    const reply = await peer.call("GET", `/log/tile/${tile}`)
+    assert.deepEqual([reply.status, reply.code], [404, "NOT_FOUND"], tile)
+    assert.equal(reply.headers.get("access-control-allow-origin"), "*")
+    assert.equal(reply.headers.get("cache-control"), "no-store")
+  }
+  assert.equal((await peer.call("GET", "/log/tile/0/000.p/2")).status, 200)
+  assert.equal((await peer.call("GET", "/api/v1/models")).headers.get("access-control-allow-origin"), null)
+})
+
 test("helper routes prove every entry and every pair of sizes", async (t) => {
   const peer = await startPeer(t)
   await publishMany(peer, versions(6))

@@ -175,7 +175,7 @@ test("a database of the same size with another history is refused", async (t) =>
   await publishTo(two, 2)
   await Promise.all([one.close(), two.close()])
   await copyFile(join(world.folder, "data2", "ledger.sqlite"), ledgerOf(world))
-  await assert.rejects(startPeer(t, {}, world), { code: "STORE_FAILED", message: /published at 4 entries/ })
+  await assert.rejects(startPeer(t, {}, world), { code: "STORE_FAILED", message: /published at \d entries/ })
 })
 
 test("the copy taken away, emptied or garbled is refused; one torn slot is what a crash leaves", async (t) => {

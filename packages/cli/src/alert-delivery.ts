@@ -5,9 +5,10 @@
  *     {"id":"UNKNOWN_KEY:412","code":"UNKNOWN_KEY","message":"…","origin":"models.acme.example/log","index":412,…}
  */
 import { spawn } from "node:child_process"
+import { access, constants, stat } from "node:fs/promises"
+import { delimiter, resolve } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Alert } from "@weighlock/client"
-import { resolve } from "node:path"
 import { CliError, usage } from "./errors.ts"
 import type { Io } from "./io.ts"
 import { secret } from "./settings.ts"
@@ -25,7 +26,7 @@ export async function deliveryOf(io: Io, flags: { exec?: string; webhook?: strin
   if (flags.exec !== undefined && webhook !== undefined)
     throw usage("alerts go to one place", "give --exec or --webhook, not both")
   if (flags.exec !== undefined) {
-    const program = flags.exec.includes("/") ? resolve(io.cwd, flags.exec) : flags.exec
+    const program = await findProgram(io, flags.exec)
     return (alert) => runProgram(io, program, alert)
   }
   if (webhook !== undefined) {
@@ -35,15 +36,38 @@ export async function deliveryOf(io: Io, flags: { exec?: string; webhook?: strin
   return (alert) => Promise.resolve(void io.stdout.write(`${JSON.stringify(alert)}\n`))
 }
 
+/** Asked before the first alert, which may come in a year. Throws USAGE. */
+async function findProgram({ env, cwd }: Io, text: string): Promise<string> {
+  const places = text.includes("/") ? [cwd] : (env["PATH"] ?? "").split(delimiter)
+  for (const place of places) {
+    const path = resolve(place, text)
+    const found = await stat(path).catch(() => null)
+    if (found?.isFile() === true && (await canRun(path))) return path
+  }
+  throw usage(
+    `${JSON.stringify(text)} is not a program that can be run`,
+    "name a program alone; arguments go into a script",
+  )
+}
+
+async function canRun(path: string): Promise<boolean> {
+  return await access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** The program itself, without a shell: nothing in an alert can become a command. What it prints goes to stderr. */
 async function runProgram(io: Io, program: string, alert: Alert): Promise<void> {
   await new Promise<void>((delivered, failed) => {
-    const refuse = (why: string, cause?: unknown): void => failed(undelivered(`${program} ${why}`, cause))
+    const refuse = (why: string, cause?: unknown): void =>
+      failed(io.signal.aborted ? io.signal.reason : undelivered(`${program} ${why}`, cause))
     const child = spawn(program, [], {
       cwd: io.cwd,
       env: io.env,
       stdio: ["pipe", "pipe", "pipe"],
       timeout: programPatience,
+      signal: io.signal,
       killSignal: "SIGKILL",
     })
     for (const stream of [child.stdout, child.stderr])

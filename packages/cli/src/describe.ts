@@ -56,7 +56,7 @@ export function stateOf({ size, root }: Checkpoint): string {
 }
 
 export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`
+  return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`
 }
 
 /** What witnesses say of a state of the log, in a few words. */

@@ -1,5 +1,5 @@
 /** `run(argv, io)` is the whole CLI: it writes to what it is handed and returns the exit code. */
-import { Command, CommanderError } from "commander"
+import { Command, CommanderError, Help } from "commander"
 import { auditCommand } from "./commands/audit.ts"
 import { cacheCommand } from "./commands/cache.ts"
 import { completionCommand } from "./commands/completion.ts"
@@ -43,6 +43,10 @@ function build(io: Io, version: string): Command {
     .description("No model reaches the GPU unweighed: sign, publish, fetch, verify and serve models.")
     .version(version, "-V, --version")
     .exitOverride()
+    .configureHelp({
+      // An empty list is no default worth a word.
+      optionDescription: (option) => new Help().optionDescription(option).replace(" (default: [])", ""),
+    })
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => writeHelp(io, text) })
     .showSuggestionAfterError()
   for (const add of [

@@ -6,7 +6,7 @@
  *     trust = "trust.json"
  *     key = "alice"
  *     cache_limit = "20G"
- *     max_staleness = "3600"
+ *     max_staleness = "24h"
  */
 import { readFile } from "node:fs/promises"
 import { homedir } from "node:os"
@@ -82,9 +82,13 @@ export class Settings {
     )
   }
 
-  /** Seconds that the newest confirmation of witnesses may be old; `null` where nothing says. */
-  maxStaleness(flags: Pick<ConnectionFlags, "maxStaleness">): number | null {
-    return flags.maxStaleness === undefined ? (this.#file.maxStaleness ?? null) : parseSeconds(flags.maxStaleness)
+  /**
+   * Seconds that the newest confirmation of witnesses may be old; `null` where nothing says. The file speaks of what a
+   * registry answers, not of what was kept: a receipt grows old, and stays one.
+   */
+  maxStaleness(flags: Pick<ConnectionFlags, "maxStaleness">, of: "registry" | "kept"): number | null {
+    if (flags.maxStaleness !== undefined) return parseSeconds(flags.maxStaleness)
+    return of === "registry" ? (this.#file.maxStaleness ?? null) : null
   }
 
   /** A host written in a reference is more special than any setting but the flag. */
@@ -98,7 +102,7 @@ export class Settings {
     const token = await secret(this.io, "WEIGHLOCK_TOKEN")
     const limit = this.io.env["WEIGHLOCK_CACHE_LIMIT"]
     const cacheLimit = limit === undefined ? this.#file.cacheLimit : parseSize(limit)
-    const maxStaleness = this.maxStaleness(flags)
+    const maxStaleness = this.maxStaleness(flags, "registry")
     const allowed = [...(flags.allowStoreHost ?? []), ...(this.#file.allowStoreHosts ?? [])]
     return {
       trust: this.trust(flags),
@@ -157,7 +161,8 @@ function check(table: Record<string, unknown>, folder: string): FileSettings {
     )
       settings["allowStoreHosts"] = value
     else if (name === "cache_limit" && typeof value === "string") settings["cacheLimit"] = parseSize(value)
-    else if (name === "max_staleness" && typeof value === "string") settings["maxStaleness"] = parseSeconds(value)
+    else if (name === "max_staleness" && (typeof value === "string" || typeof value === "number"))
+      settings["maxStaleness"] = parseSeconds(String(value))
     else if (!strings.some((known) => known === name)) throw new Error(`unknown setting ${name}`)
     else if (typeof value !== "string") throw new Error(`${name} is not a string`)
     else

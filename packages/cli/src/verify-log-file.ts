@@ -87,7 +87,7 @@ function readProven<T>(what: string, read: () => T): T {
 }
 
 function judging({ settings }: Context, flags: Flags): { state: string; maxStaleness: number | null; now: Date } {
-  return { state: settings.home, maxStaleness: settings.maxStaleness(flags), now: new Date() }
+  return { state: settings.home, maxStaleness: settings.maxStaleness(flags, "kept"), now: new Date() }
 }
 
 function nameOf({ op, model, subject }: Leaf): string {

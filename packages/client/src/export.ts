@@ -10,7 +10,7 @@
  * never changed; the checkpoint alone is replaced.
  */
 import { mkdir } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { type Leaf, limits, ManifestError, parseLeaf, sha256Hex } from "@weighlock/manifest"
 import {
   encodeBase64,
@@ -26,7 +26,7 @@ import {
 import { requireSignedBundle, TileCache } from "./audit/bundle-proof.ts"
 import { readBounded } from "./audit/source.ts"
 import { forEach } from "./download.ts"
-import { createFile, replaceFile, syncFolder } from "./durable.ts"
+import { createFile, makeFolder, replaceFile, syncFolder } from "./durable.ts"
 import { ClientError, diskError } from "./errors.ts"
 import { proveGrowth, requireNotShrunk } from "./growth.ts"
 import { readHead } from "./log.ts"
@@ -87,7 +87,7 @@ class Export {
   #files = 0
 
   constructor(folder: string, session: Session, head: LogHead) {
-    this.#folder = folder
+    this.#folder = resolve(folder)
     this.#session = session
     this.#head = head
     this.#tiles = new TileCache(session.log)
@@ -214,6 +214,7 @@ class Export {
   async #write(path: string, bytes: Uint8Array): Promise<void> {
     const full = join(this.#folder, path)
     const folder = dirname(full)
+    if (this.#folders.size === 0) await makeFolder(this.#folder, 0o755)
     if (!this.#folders.has(folder)) await mkdir(folder, { recursive: true })
     for (let one = folder; !this.#folders.has(one) && one.startsWith(this.#folder); one = dirname(one))
       this.#folders.add(one)

@@ -10,7 +10,7 @@ import type { TrustChain } from "@weighlock/manifest"
 import { equalHashes, ForkError, type Hash, proveConsistency, TlogError, verifyConsistency } from "@weighlock/tlog"
 import { ClientError } from "./errors.ts"
 import { type Contradiction, type EvidenceProof, keepEvidence } from "./evidence.ts"
-import type { LogReader } from "./log-reader.ts"
+import { isNoAnswer, type LogReader } from "./log-reader.ts"
 import type { Seen, SignedCheckpoint } from "./seen.ts"
 import { openHead } from "./log-head.ts"
 
@@ -22,7 +22,7 @@ export interface LogView {
 }
 
 /**
- * The consistency proof between two states, in either order, verified; empty where none is needed. Throws LOG_INVALID for
+ * The consistency proof between two states, the one seen and another, verified; empty where none is needed. Throws LOG_INVALID for
  * a fork, ROLLBACK where the registry has lost what was seen, UNAVAILABLE where it can't be asked.
  */
 export async function proveGrowth(view: LogView, one: SignedCheckpoint, other: SignedCheckpoint): Promise<Hash[]> {
@@ -33,7 +33,7 @@ export async function proveGrowth(view: LogView, one: SignedCheckpoint, other: S
     const what = `the log has signed two histories of ${from.checkpoint.size} entries`
     throw await contradiction(view, { code: "LOG_INVALID", what, seen: one, shown: other, proof: null })
   }
-  const ready = await askForProof(view, from, to)
+  const ready = await askForProof(view, from, to, one)
   if (ready !== null && isProof(from, to, ready)) return ready
   return await proveByTiles(view, from, to, async (what, proof, cause) =>
     contradiction(view, { code: "LOG_INVALID", what, seen: one, shown: other, proof }, cause),
@@ -60,8 +60,7 @@ async function proveByTiles(
   try {
     return await proveConsistency(log, from, to)
   } catch (error) {
-    const { code } = error as { code?: unknown }
-    if (code === "UNAVAILABLE" || code === "FORBIDDEN" || code === "UNAUTHENTICATED") throw error
+    if (isNoAnswer(error)) throw error
     if (!(error instanceof TlogError) && !(error instanceof ClientError)) throw error
     const sizes = `${to.size} entries begin with the ${from.size}`
     if (error instanceof ForkError)
@@ -95,17 +94,21 @@ export async function contradiction(
 }
 
 /** `null` when the registry says that it has none. */
-async function askForProof(view: LogView, from: SignedCheckpoint, to: SignedCheckpoint): Promise<Hash[] | null> {
+async function askForProof(
+  view: LogView,
+  from: SignedCheckpoint,
+  to: SignedCheckpoint,
+  seen: SignedCheckpoint,
+): Promise<Hash[] | null> {
   try {
     return await view.log.consistency(from.checkpoint.size, to.checkpoint.size)
   } catch (error) {
-    if (!(error instanceof ClientError) || error.code === "UNAVAILABLE") throw error
-    if (["FORBIDDEN", "UNAUTHENTICATED"].includes(error.code)) throw error
+    if (isNoAnswer(error) || !(error instanceof ClientError)) throw error
     // It may have lost entries (a restored backup), and then that is what to say.
     const note = await view.log.checkpoint().catch(() => null)
     if (note !== null) {
       const head = openHead(note, view.trustChain)
-      await requireNotShrunk(view, to, head)
+      await requireNotShrunk(view, seen, head)
     }
     return null
   }

@@ -2,6 +2,8 @@
  * The log as one reads it, from a registry or from any web server that holds an export of it: tiles and payloads, and
  * from a registry proofs ready made. What is read proves nothing yet.
  */
+import { promisify } from "node:util"
+import { gunzip } from "node:zlib"
 import { isSha256Hex, limits } from "@weighlock/manifest"
 import { cutTile, type Hash, type LogSource, maximumEntryBundle, parseTilePath, tilePath } from "@weighlock/tlog"
 import { bytesOf, countOf, hashesOf, malformed, parseMembers } from "./json-answer.ts"
@@ -18,6 +20,12 @@ export interface EntryProof {
   /** The leaf. */
   readonly entry: Uint8Array
   readonly hashes: readonly Hash[]
+}
+
+/** Nobody answered, or nobody would answer us: that says nothing about the log. */
+export function isNoAnswer(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return code === "UNAVAILABLE" || code === "FORBIDDEN" || code === "UNAUTHENTICATED"
 }
 
 /** What a file at that path can hold at most. */
@@ -69,7 +77,20 @@ export class LogReader implements LogFiles {
   }
 
   async #get(path: string, what: string, limit: number): Promise<Uint8Array> {
-    return (await this.#transport.call(path, { what, method: "GET", limit })).body
+    const { body, encoding } = await this.#transport.call(path, { what, method: "GET", limit })
+    return encoding === undefined || encoding === "identity" ? body : await decoded(body, encoding, what, limit)
+  }
+}
+
+const unzip = promisify(gunzip)
+
+/** A mirror may send entry bundles compressed without being asked (c2sp.org/tlog-tiles, "Log entries"); nothing else. */
+async function decoded(body: Uint8Array, encoding: string, what: string, limit: number): Promise<Uint8Array> {
+  if (encoding !== "gzip" || !what.startsWith("tile/entries/")) throw malformed(`${what}: content-encoding ${encoding}`)
+  try {
+    return await unzip(body, { maxOutputLength: limit })
+  } catch (cause) {
+    throw malformed(`${what}: gzip`, cause)
   }
 }
 

@@ -4,7 +4,7 @@
  *     const head = await logHead({ trust: "trust.json" })            // 1042 entries, root nND/nri…
  *     const { leaf, proof } = await logEntry(7, { trust: "trust.json" })
  */
-import { envelopeOf, type Leaf, ManifestError, parseLeaf } from "@weighlock/manifest"
+import { envelopeOf, type Leaf, ManifestError, parseLeaf, requireFresh } from "@weighlock/manifest"
 import { type Checkpoint, formatProof, hashLeaf, TlogError, verifyInclusion } from "@weighlock/tlog"
 import { ClientError } from "./errors.ts"
 import { requireOurGenesis } from "./genesis.ts"
@@ -82,19 +82,8 @@ export async function keepSeen(
 }
 
 /** Throws STALE. */
-export function requireFreshHead({ freshness, checkpoint }: LogHead, maxStaleness: number | null, now: Date): void {
-  if (maxStaleness === null) return
-  if (freshness === null)
-    throw new ClientError("STALE", "no quorum of witnesses says how old this view of the log is", {
-      hint: "without --max-staleness it is shown as it is",
-    })
-  const age = (now.getTime() - freshness.getTime()) / 1000
-  if (!(age <= maxStaleness))
-    throw new ClientError(
-      "STALE",
-      `witnesses last saw the log at ${checkpoint.size} entries ${Math.floor(age)} s ago, allowed are ${maxStaleness} s`,
-      { hint: "ask again, or whoever runs the witnesses; --max-staleness sets what you accept" },
-    )
+export function requireFreshHead({ freshness }: LogHead, maxStaleness: number | null, now: Date): void {
+  requireFresh(freshness && freshness.getTime() / 1000, maxStaleness, now)
 }
 
 /** Throws LOG_INVALID unless the entry is in that state of the log. */

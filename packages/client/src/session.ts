@@ -17,6 +17,7 @@ import { ClientError } from "./errors.ts"
 import { LogReader } from "./log-reader.ts"
 import { defaultState, Seen } from "./seen.ts"
 import { Transport } from "./transport.ts"
+import { loadWitnessKeys } from "./witness-keys.ts"
 
 /** How far it is. */
 export interface Progress {
@@ -79,6 +80,7 @@ export async function withSession<T>(
   })
   try {
     const trustChain = local ?? (await fetchTrust(transport, options.trust.slice("sha256:".length)))
+    await loadWitnessKeys(trustChain)
     const cache = await Cache.open(options.cache ?? defaultCache())
     const result = await use({
       transport,

@@ -36,6 +36,8 @@ export interface Exchange {
 
 export interface Answer {
   readonly status: number
+  /** Content-Encoding: nothing is decoded here. */
+  readonly encoding: string | undefined
   readonly body: Uint8Array
 }
 
@@ -62,7 +64,8 @@ export class Transport {
       const answer = await this.#send(new URL(path, this.registry), exchange)
       const body = await readBody(answer.body, answer.statusCode < 300 ? exchange.limit : problemLimit, exchange.what)
       if (answer.statusCode >= 300) throw problem(answer.statusCode, body, exchange.what)
-      return { status: answer.statusCode, body }
+      const encoding = answer.headers["content-encoding"]
+      return { status: answer.statusCode, encoding: encoding === undefined ? undefined : String(encoding), body }
     })
   }
 

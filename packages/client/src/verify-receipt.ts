@@ -22,6 +22,7 @@ import { ClientError } from "./errors.ts"
 import { requireFreshHead } from "./log.ts"
 import { type LogHead, openHead } from "./log-head.ts"
 import { Seen } from "./seen.ts"
+import { loadWitnessKeys } from "./witness-keys.ts"
 
 interface Offline {
   readonly trustChain: TrustChain
@@ -52,6 +53,7 @@ export interface VerifiedReceipt {
  */
 export async function verifyReceipt({ state, ...request }: ReceiptRequest): Promise<VerifiedReceipt> {
   const { trustChain } = request
+  await loadWitnessKeys(trustChain)
   const empty = emptyCheckpoint(trustChain.current.log.origin)
   const { checkpoint: seen } = await new Seen(state, trustChain).read()
   const manifest = verify({ ...request, seen: empty, consistency: [] })
@@ -77,6 +79,7 @@ export interface VerifiedLogProof {
 /** That an entry, of whatever kind, is in the log. Throws LOG_INVALID, NOT_YET_WITNESSED, STALE, STATE_DAMAGED. */
 export async function verifyLogProof(request: LogProofRequest): Promise<VerifiedLogProof> {
   const { entry, trustChain, state, maxStaleness, now } = request
+  await loadWitnessKeys(trustChain)
   const { index, head } = openLogProof(request)
   if (!head.quorum) throw new ClientError("NOT_YET_WITNESSED", "too few witnesses have cosigned the proof's checkpoint")
   requireFreshHead(head, maxStaleness, now)

@@ -31,6 +31,7 @@ export {
 } from "./errors.ts"
 export { formatGenesis, type Genesis, genesisPayloadType, parseGenesis } from "./genesis.ts"
 export { applyEntry, type Growing, type History, judgePublish, type ModelHead, trustAt } from "./history.ts"
+export { requireFresh } from "./freshness.ts"
 export { canonicalJson, type JsonObject, type JsonValue, parseCanonical, parseJson } from "./json.ts"
 export { enrolKey, enrolSpki, formatPem, type KeyType, type PublicKey, publicKeyPem, verifySignature } from "./keys.ts"
 export {
@@ -83,6 +84,7 @@ export {
 } from "./statement.ts"
 export { formatTime, parseTime } from "./time.ts"
 export {
+  isPattern,
   namespaceOf,
   type Namespace,
   parseLabel,

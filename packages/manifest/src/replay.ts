@@ -8,24 +8,25 @@
 import { decodeHex, encodeHex } from "./encoding.ts"
 import type { OpenedEntry } from "./entry.ts"
 import { applyEntry, type Growing, type History, type ModelHead } from "./history.ts"
+import { NameTable } from "./name-table.ts"
 import { Rows } from "./rows.ts"
 import type { TrustChain } from "./trust-chain.ts"
 
 const hashLength = 32
 
 /**
- * Everything a log has fixed, from its first entry on. A million versions take about 150 MB: texts in one map each, hashes
- * in rows beside it.
+ * Everything a log has fixed, from its first entry on. A million versions take about 100 MB: names in flat tables, hashes in
+ * rows beside them.
  *
  * An entry that breaks a rule is in the log all the same: `apply` throws for it and goes on from it, so that what follows
  * is judged by what the log says and one finding does not become many.
  */
 export class ReplayedHistory implements Growing {
   readonly trustChain: TrustChain
-  readonly #models = new Map<string, number>()
+  readonly #models = new NameTable()
   readonly #heads = new Rows(hashLength)
   readonly #seqs: number[] = []
-  readonly #versions = new Map<string, number>()
+  readonly #versions = new NameTable()
   readonly #manifests = new Rows(hashLength)
   #size = 0
   #lastAt = 0
@@ -43,13 +44,13 @@ export class ReplayedHistory implements Growing {
   }
 
   model(name: string): ModelHead | null {
-    const row = this.#models.get(name)
-    return row === undefined ? null : { seq: this.#seqs[row] ?? 0, leaf: this.#heads.get(row) }
+    const row = this.#models.find(name)
+    return row < 0 ? null : { seq: this.#seqs[row] ?? 0, leaf: this.#heads.get(row) }
   }
 
   bound(model: string, version: string): string | null {
-    const row = this.#versions.get(versionKey(model, version))
-    return row === undefined ? null : encodeHex(this.#manifests.get(row))
+    const row = this.#versions.find(versionKey(model, version))
+    return row < 0 ? null : encodeHex(this.#manifests.get(row))
   }
 
   /** Throws HistoryError, and has added the entry nevertheless. */
@@ -68,15 +69,20 @@ export class ReplayedHistory implements Growing {
 
   /** How many versions are bound. */
   get versions(): number {
-    return this.#versions.size
+    return this.#versions.length
   }
 
   /** Every bound version, in the order in which they were bound. */
   *bindings(): Generator<{ readonly model: string; readonly version: string; readonly digest: string }> {
-    for (const [key, row] of this.#versions) {
-      const [model = "", version = ""] = key.split("@")
+    for (let row = 0; row < this.#versions.length; row++) {
+      const [model = "", version = ""] = this.#versions.name(row).split("@")
       yield { model, version, digest: encodeHex(this.#manifests.get(row)) }
     }
+  }
+
+  /** Every model, in the order of first entries. */
+  *models(): Generator<string> {
+    for (let row = 0; row < this.#models.length; row++) yield this.#models.name(row)
   }
 
   #add({ at, hash, op, model, seq, subject, payload }: OpenedEntry): void {
@@ -88,19 +94,16 @@ export class ReplayedHistory implements Growing {
   }
 
   #moveHead(model: string, seq: number, hash: Uint8Array): void {
-    const row = this.#models.get(model)
-    if (row === undefined) {
-      this.#models.set(model, this.#heads.push(hash))
-      this.#seqs.push(seq)
-    } else {
-      this.#heads.set(row, hash)
-      this.#seqs[row] = seq
-    }
+    const row = this.#models.add(model)
+    if (row === this.#seqs.length) this.#heads.push(hash)
+    else this.#heads.set(row, hash)
+    this.#seqs[row] = seq
   }
 
   // What was bound first stays bound.
   #bind(key: string, digest: string): void {
-    if (!this.#versions.has(key)) this.#versions.set(key, this.#manifests.push(decodeHex(digest, "a digest")))
+    const [known, row] = [this.#versions.length, this.#versions.add(key)]
+    if (row === known) this.#manifests.push(decodeHex(digest, "a digest"))
   }
 }
 

@@ -96,7 +96,8 @@ function segmentMatches(pattern: string, segment: string): boolean {
   return pattern.endsWith("*") ? segment.startsWith(pattern.slice(0, -1)) : pattern === segment
 }
 
-function isPattern(text: string): boolean {
+/** `acme/*`: what `patternMatches` takes. */
+export function isPattern(text: string): boolean {
   const segments = text.split("/")
   return (
     segments.length === 2 &&

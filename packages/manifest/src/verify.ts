@@ -8,6 +8,7 @@ import type { Bundle } from "./bundle.ts"
 import { checkSignatures, type Envelope } from "./envelope.ts"
 import { ManifestError } from "./errors.ts"
 import { type LoggedEntry, notLogged, openProof } from "./log-proof.ts"
+import { requireFresh } from "./freshness.ts"
 import { formatReference, type Reference } from "./reference.ts"
 import { type Manifest, parseStatement, statementPayloadType } from "./statement.ts"
 import { publicKeys, type TrustChain } from "./trust-chain.ts"
@@ -61,7 +62,7 @@ export function verify(request: VerifyRequest): VerifiedManifest {
   const manifest = openPublished(bundle.envelope, trustChain, now) // only signed bytes are ever parsed
   requireEntry(logged, bundle.envelope, manifest) // this entry is about these bytes and these signatures
   requireSubject(manifest, reference) // it is what was asked for
-  requireFresh(logged, maxStaleness, now)
+  requireFresh(logged.freshness, maxStaleness, now)
   return brand(manifest, logged) // the single place where this type is made
 }
 
@@ -117,23 +118,6 @@ function requireSubject(manifest: Manifest, reference: Reference): void {
     throw mismatch(
       `asked for ${formatReference(reference)}, validly signed is ${manifest.model}@${manifest.version} (sha256:${manifest.digest})`,
     )
-  }
-}
-
-function requireFresh({ freshness, checkpoint }: LoggedEntry, maxStaleness: number | null, now: Date): void {
-  if (maxStaleness === null) return
-  const hint = "ask the registry again, or whoever runs its witnesses; --max-staleness sets what you accept"
-  if (freshness === null) {
-    throw new ManifestError(
-      "STALE",
-      "the trust root names no witnesses, so no one says how old this view of the log is",
-      { hint },
-    )
-  }
-  const age = now.getTime() / 1000 - freshness
-  if (!(age <= maxStaleness)) {
-    const what = `witnesses last saw the log at ${checkpoint.size} entries ${Math.floor(age)} s ago`
-    throw new ManifestError("STALE", `${what}, more than the ${maxStaleness} s allowed`, { hint })
   }
 }
 

@@ -1,15 +1,21 @@
 /** The thread behind `Admission`. An error that is not a refusal ends it, and with it the registry. */
 import { admitPublish, ManifestError, openTrustChain, parseEnvelope } from "@weighlock/manifest"
 import { parentPort, workerData } from "node:worker_threads"
-import type { AdmissionOrder, AdmissionReply, Admitted } from "./admission.ts"
+import type { AdmissionOrder, AdmissionOrders, AdmissionReplies, AdmissionReply, PackedAdmitted } from "./admission.ts"
+import { Packer, unpack } from "./packed.ts"
 
 const trustChain = openTrustChain(workerData as Uint8Array[], { by: "file" })
 
-parentPort?.on("message", (orders: readonly AdmissionOrder[]) => parentPort?.postMessage(orders.map(judge)))
+parentPort?.on("message", ({ orders, packed }: AdmissionOrders) => {
+  const packer = new Packer()
+  const replies = orders.map((order) => judge(order, unpack(packed, order.envelope), packer))
+  const bytes = packer.pack()
+  parentPort?.postMessage({ replies, packed: bytes } satisfies AdmissionReplies, [bytes])
+})
 
-function judge(order: AdmissionOrder): AdmissionReply {
+function judge(order: AdmissionOrder, envelope: Uint8Array, packer: Packer): AdmissionReply {
   try {
-    return { id: order.id, admitted: admit(order) }
+    return { id: order.id, admitted: admit(order, envelope, packer) }
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error
     const { code, message, hint } = error
@@ -17,11 +23,10 @@ function judge(order: AdmissionOrder): AdmissionReply {
   }
 }
 
-function admit({ envelope: bytes, model, now }: AdmissionOrder): Admitted {
+function admit({ model, now }: AdmissionOrder, bytes: Uint8Array, packer: Packer): PackedAdmitted {
   const envelope = parseEnvelope(bytes)
   const manifest = admitPublish({ envelope, trustChain, model, now: new Date(now), verifiers: "native" })
   const { registry, digest, version, createdAt, resources } = manifest
-  const { payload, signatures } = envelope
-  const blobs = [...new Set(resources.map((resource) => resource.digest))]
-  return { registry, digest, model, version, createdAt, payload, signatures, envelope, resources, blobs }
+  const signatures = envelope.signatures.map(({ keyid, sig }) => ({ keyid, sig: packer.add(sig) }))
+  return { registry, digest, model, version, createdAt, payload: packer.add(envelope.payload), signatures, resources }
 }

@@ -5,8 +5,6 @@
  *     registry.url // http://127.0.0.1:41873
  *     await registry.close() // finishes what is in flight, at most 10 s
  */
-import { join } from "node:path"
-
 import type { TrustChain } from "@weighlock/manifest"
 import { HashPool } from "@weighlock/manifest/node"
 import { type Logger, destination, pino } from "pino"
@@ -69,6 +67,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   warnOfExpiry(trustChain, logger)
   const ledger = await openDataFolder(opened, undo)
   const onFailed = once((error: RegistryError) => stop(error, logger, config.onFatal))
+  ledger.copyAside(onFailed)
   const running = await runLog({ opened, ledger, logger, undo, onFailed })
   const { log, bundles, reader } = running
   const hashes = new HashPool()

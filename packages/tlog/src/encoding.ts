@@ -30,7 +30,7 @@ interface NativeBytes {
 interface NativeDecoder {
   fromBase64?(text: string, options: { lastChunkHandling: "strict" }): Uint8Array<ArrayBuffer>
 }
-const { fromBase64 } = Uint8Array as NativeDecoder
+const native = Uint8Array as NativeDecoder
 
 export function encodeBase64(bytes: Uint8Array): string {
   return (bytes as NativeBytes).toBase64?.() ?? encodeBase64Slowly(bytes)
@@ -46,9 +46,9 @@ export function encodeBase64Slowly(bytes: Uint8Array): string {
 
 /** `null` unless `text` is the one canonical base64 spelling of some bytes (RFC 4648 §4, §3.5). */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | null {
-  if (fromBase64 === undefined) return decodeBase64Slowly(text)
+  if (native.fromBase64 === undefined) return decodeBase64Slowly(text)
   try {
-    const bytes = fromBase64.call(Uint8Array, text, { lastChunkHandling: "strict" })
+    const bytes = native.fromBase64(text, { lastChunkHandling: "strict" })
     // It skips white space and refuses the rest: what is longer than its bytes need held some.
     return 4 * Math.ceil(bytes.length / 3) === text.length ? bytes : null
   } catch {
@@ -69,8 +69,8 @@ export function decodeBase64Slowly(text: string): Uint8Array<ArrayBuffer> | null
 }
 
 export function encodeHex(bytes: Uint8Array): string {
-  const native = (bytes as NativeBytes).toHex?.()
-  if (native !== undefined) return native
+  const hex = (bytes as NativeBytes).toHex?.()
+  if (hex !== undefined) return hex
   let text = ""
   for (const byte of bytes) text += byte.toString(16).padStart(2, "0")
   return text

@@ -34,8 +34,8 @@ async function audit(context: Context, place: string | undefined, flags: AuditFl
   const { audit: replayLog, auditExit } = await import("@weighlock/client")
   const { explained, sourceOf } = await import("../log-source.ts")
   const { settings, progress, io, path } = context
-  const maxStaleness = settings.maxStaleness(flags)
   const source = await sourceOf(context, place, flags)
+  const maxStaleness = settings.maxStaleness(flags, source.kind === "folder" ? "kept" : "registry")
   const report = await replayLog({
     source,
     trust: settings.trust(flags),
@@ -112,9 +112,10 @@ function lines(findings: readonly Finding[]): string[] {
   })
 }
 
+/** The file too where the log's own file is the matter; of a receipt the message says enough. */
 function placeOf({ index, path }: Finding): string {
   if (index === undefined) return path ?? "log"
-  return `index ${index}`
+  return path?.startsWith("tile/") === true ? `index ${index} ${path}` : `index ${index}`
 }
 
 function more(omitted: number): string[] {
@@ -129,7 +130,8 @@ function verdict(report: AuditReport): string {
 
 /** What was compared with what: a clean verdict says no more than this. */
 function details(report: AuditReport): string[] {
-  const { entries, judged, models, versions, quorum, freshness, seen, live, receipts } = report
+  const { size, entries, judged, models, versions, quorum, freshness, seen, live, receipts } = report
+  if (size === null) return []
   const rows = [
     ["hashed", counted(entries, "entry", "entries")],
     [

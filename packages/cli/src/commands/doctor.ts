@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import type { Command } from "commander"
 import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
+import { counted, witnessed } from "../describe.ts"
 import { Finished } from "../errors.ts"
 import type { Io } from "../io.ts"
 
@@ -13,7 +14,7 @@ interface Finding {
 
 export function doctorCommand(program: Command, io: Io): void {
   connection(program.command("doctor"))
-    .description("check keys, trust root, cache, engines and the way to the registry")
+    .description("check keys, trust root, cache, engines, the way to the registry, and its log")
     .action(async (flags: CommonFlags & ConnectionFlags) => {
       const context = await openContext(io, flags)
       const findings: Finding[] = [
@@ -23,6 +24,7 @@ export function doctorCommand(program: Command, io: Io): void {
           checked("trust", () => trust(context, flags)),
           checked("cache", () => cache(context)),
           checked("registry", () => registry(context, flags)),
+          checked("log", () => log(context, flags)),
           checked("engines", () => engines()),
         ])),
       ]
@@ -79,6 +81,13 @@ async function registry({ settings, progress }: Context, flags: ConnectionFlags)
   const options = await settings.client(flags, progress.update)
   const models = await listModels(options)
   return { state: "ok", detail: `${options.registry ?? "the trust root's registry"} answers, ${models.length} models` }
+}
+
+async function log({ settings, progress }: Context, flags: ConnectionFlags): Promise<Omit<Finding, "name">> {
+  const { logHead } = await import("@weighlock/client")
+  const head = await logHead(await settings.client(flags, progress.update))
+  const detail = `${counted(head.checkpoint.size, "entry", "entries")}; witnesses: ${witnessed(head)}`
+  return { state: head.quorum ? "ok" : "warning", detail }
 }
 
 async function engines(): Promise<Omit<Finding, "name">> {

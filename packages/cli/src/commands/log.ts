@@ -15,6 +15,7 @@ import {
 import { counted, instant, stateOf, witnessed } from "../describe.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
+import { printable } from "../output.ts"
 
 type Flags = CommonFlags & ConnectionFlags
 type FileFlags = Flags & { readonly output?: string }
@@ -173,7 +174,7 @@ async function exportTo(context: Context, folder: string, flags: Flags): Promise
   context.out.hint(`anyone can check it, without this registry: weighlock audit ${folder}`)
 }
 
-/** Exact bytes: to a file, or to stdout, where only a terminal gets a line end with them. */
+/** Exact bytes: to a file, or to stdout, unless that is a terminal, which must not be made to do anything by them. */
 async function write(
   { io, out, path }: Context,
   { output, json }: FileFlags,
@@ -190,7 +191,7 @@ async function write(
   if (json === true) return out.result({ json: document, text: "" })
   io.signal.throwIfAborted()
   const text = textOf(bytes)
-  io.stdout.write(io.stdout.isTTY === true && !text.endsWith("\n") ? `${text}\n` : text)
+  io.stdout.write(io.stdout.isTTY === true ? `${text.trimEnd().split("\n").map(printable).join("\n")}\n` : text)
 }
 
 function textOf(bytes: Uint8Array): string {

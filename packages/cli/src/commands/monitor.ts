@@ -76,13 +76,13 @@ async function optionsOf(context: Context, place: string | undefined, flags: Mon
   const { sourceOf } = await import("../log-source.ts")
   const trust = settings.trust(flags)
   const { pin, root } = await pinOf(trust)
-  const maxStaleness = settings.maxStaleness(flags)
+  const maxStaleness = settings.maxStaleness(flags, "registry")
   const deliver: Delivery = await deliveryOf(io, flags)
   return {
     source: await sourceOf(context, place, flags),
     trust,
     cursor: flags.cursor === undefined ? join(settings.home, "monitor", `${pin}.json`) : path(flags.cursor),
-    owned: flags.own.map(patternOf),
+    owned: await patternsOf(flags.own),
     keys: flags.known.length === 0 ? publishKeys(root, flags.own) : flags.known.map((text) => keyOf(root, text)),
     signal: io.signal,
     onProgress: progress.update,
@@ -103,10 +103,11 @@ async function pinOf(trust: string): Promise<{ pin: string; root: Root }> {
   return { pin: chain.roots[0]?.digest ?? chain.current.digest, root: chain.current }
 }
 
-function patternOf(text: string): string {
-  const segment = "(?:[a-z0-9]+(?:[._-][a-z0-9]+)*)"
-  if (new RegExp(`^(?:${segment}|${segment}?[._-]?\\*)/(?:${segment}|${segment}?[._-]?\\*)$`).test(text)) return text
-  throw usage(`${JSON.stringify(text)} is not a pattern of model names`, "write acme/*, acme/fraud*, or acme/mnist")
+async function patternsOf(texts: readonly string[]): Promise<readonly string[]> {
+  const { isPattern } = await import("@weighlock/manifest")
+  const odd = texts.find((text) => !isPattern(text))
+  if (odd === undefined) return texts
+  throw usage(`${JSON.stringify(odd)} is not a pattern of model names`, "write acme/*, acme/fraud*, or acme/mnist")
 }
 
 function publishKeys(root: Root, owned: readonly string[]): string[] {

@@ -1,7 +1,9 @@
 /** `weighlock publish`: sign, upload what is missing, post the envelope, keep the verified receipt. */
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
-import type { Draft, Manifest } from "@weighlock/manifest"
+import { setTimeout as pause } from "node:timers/promises"
+import type { ClientOptions, Published } from "@weighlock/client"
+import type { Draft, Envelope, Manifest } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { type Context, openClient, openContext } from "../context.ts"
 import { logged, nameOf, placeOf, summary } from "../describe.ts"
@@ -33,8 +35,7 @@ async function publish(context: Context, path: string, flags: SignFlags & { dryR
     return
   }
   const options = await openClient(context, flags)
-  const send = (envelope: typeof signed.envelope): ReturnType<typeof publishModel> =>
-    publishModel(folder, envelope, options)
+  const send = (envelope: Envelope): Promise<Published> => publishModel(folder, envelope, options)
   // Signing twice gives two manifests (another createdAt), so a repeated publish is known by what it says.
   const published = await send((await publishedBefore(signed.manifest, options)) ?? signed.envelope).catch(
     async (error: unknown) => {
@@ -55,18 +56,23 @@ async function publish(context: Context, path: string, flags: SignFlags & { dryR
   context.out.hint(`the receipt is ${receipt}`)
 }
 
+/** How long witnesses may take to confirm what was published before, ms; and how often the registry is asked. */
+const witnessPatience = 10_000
+const witnessPause = 250
+
 /** The envelope of this very draft, if the registry has it under this version already (whenever it was made). */
-async function publishedBefore(
-  draft: Draft,
-  options: import("@weighlock/client").ClientOptions,
-): Promise<import("@weighlock/manifest").Envelope | null> {
+async function publishedBefore(draft: Draft, options: ClientOptions): Promise<Envelope | null> {
   const { showModel } = await import("@weighlock/client")
-  try {
-    const { manifest, bundle } = await showModel(`${draft.model}@${draft.version}`, options)
-    return sameBut(draft, manifest) ? bundle.envelope : null
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "NOT_FOUND") return null
-    throw error
+  for (const deadline = Date.now() + witnessPatience; ;) {
+    try {
+      const { manifest, bundle } = await showModel(`${draft.model}@${draft.version}`, options)
+      return sameBut(draft, manifest) ? bundle.envelope : null
+    } catch (error) {
+      const { code } = error as { code?: unknown }
+      if (code === "NOT_FOUND") return null
+      if (code !== "NOT_YET_WITNESSED" || Date.now() + witnessPause > deadline) throw error
+    }
+    await pause(witnessPause, undefined, options.signal === undefined ? {} : { signal: options.signal })
   }
 }
 
@@ -85,7 +91,7 @@ function sameBut(draft: Draft, manifest: Manifest): boolean {
   return text(draft) === text(manifest)
 }
 
-async function keepReceipt(context: Context, published: import("@weighlock/client").Published): Promise<string> {
+async function keepReceipt(context: Context, published: Published): Promise<string> {
   const { receiptBytes } = await import("@weighlock/client")
   const { replaceFile } = await import("../files.ts")
   const folder = join(context.settings.home, "receipts")

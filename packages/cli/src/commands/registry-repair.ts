@@ -98,6 +98,9 @@ async function rebuildFrom(context: Context, source: string, flags: RebuildFlags
     text: `rebuilt ${data}: ${counted(size, "entry", "entries")}, ${counted(versions, "version")}, root ${root}`,
     digest: root,
   })
+  out.hint(
+    `whoever has seen more than ${counted(size, "entry", "entries")} will refuse it: use the newest copy there is`,
+  )
   if (missingBlobs.length > 0)
     out.warn(
       `these versions lack ${counted(missingBlobs.length, "file")}: publish them again, or rebuild with --blobs OLD-DATA`,

@@ -55,7 +55,7 @@ async function verifyLogged(
     bundle,
     trustChain,
     state: settings.home,
-    maxStaleness: settings.maxStaleness(flags),
+    maxStaleness: settings.maxStaleness(flags, "kept"),
     now: new Date(),
   })
 }

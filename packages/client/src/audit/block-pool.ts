@@ -21,7 +21,7 @@ class Lane {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
     this.#worker = new Worker(new URL(`./block-worker.${extension}`, import.meta.url), {
       workerData: setup,
-      resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 },
+      resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
     })
     this.#worker.on("message", (reply: BlockReply) => this.#settle(reply))
     this.#worker.on("error", (error) => this.#fail(error))

@@ -1,5 +1,6 @@
 /** One bundle of entries, judged by itself: what a thread does, and what it answers. */
 import {
+  type AuditRule,
   HistoryError,
   limits,
   openEntry,
@@ -34,7 +35,7 @@ export function publicKeysOf(trust: readonly Uint8Array[]): ReadonlyMap<string, 
 
 /** An entry that is none, or whose signature or payload fails. */
 export interface BadEntry {
-  readonly rule: string
+  readonly rule: AuditRule
   readonly code: string
   readonly message: string
   /** If its leaf could be read. */

@@ -39,11 +39,12 @@ export function isRule(check: AuditCheck): check is AuditRule {
   return Object.hasOwn(auditRules, check)
 }
 
-/** Keeps the first ones; a damaged log can break a rule at every entry. */
+/** Keeps the first ones of each kind: a damaged log can break a rule at every entry, and that must not hide the damage. */
 export class Findings {
   readonly all: Finding[] = []
   /** Beyond those kept. */
   omitted = 0
+  readonly #kept = { log: 0, rule: 0 }
   readonly #most: number
   readonly #onFinding: ((finding: Finding) => void) | undefined
 
@@ -53,10 +54,11 @@ export class Findings {
   }
 
   add(finding: Finding): void {
-    if (this.all.length >= this.#most) {
+    if (this.#kept[finding.kind] >= this.#most) {
       this.omitted++
       return
     }
+    this.#kept[finding.kind]++
     this.all.push(finding)
     this.#onFinding?.(finding)
   }

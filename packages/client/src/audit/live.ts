@@ -5,6 +5,8 @@
 import {
   type Bundle,
   checkpointOf,
+  isModelName,
+  isVersion,
   limits,
   ManifestError,
   parseBundle,
@@ -23,6 +25,7 @@ import {
 } from "@weighlock/tlog"
 import { listPages, type ListedModel, type ListedVersion, readModel, readVersion } from "../catalogue.ts"
 import { ClientError } from "../errors.ts"
+import { isNoAnswer } from "../log-reader.ts"
 import type { Transport } from "../transport.ts"
 import type { Findings } from "./finding.ts"
 
@@ -67,37 +70,51 @@ export class LiveCheck {
 
   /**
    * Everything that is listed must have been logged, in `history` or after `audited`, which is where that ends; and
-   * everything logged must be listed. `models` is how many `history` knows; it is not `whole` where entries could not be
+   * everything logged must be listed. `count` is how many models `history` knows; it is not `whole` where entries could not be
    * judged, and then what is listed may be one of those.
    */
-  async finish(history: ReplayedHistory, audited: Checkpoint, models: number, whole: boolean): Promise<void> {
+  async finish(history: ReplayedHistory, audited: Checkpoint, count: number, whole: boolean): Promise<void> {
     this.#newerFrom = whole ? audited.size : 0
     const known = new Set<string>()
-    const pages = listPages(this.#transport, "the list of models", "api/v1/models", "models", readModel)
-    for await (const { model } of pages) {
+    const models = listPages(this.#transport, "the list of models", "api/v1/models", "models", readModel)
+    await this.#each("the list of models", models, async ({ model }) => {
+      if (!isModelName(model))
+        return this.#finding(`${JSON.stringify(model)} is in the list of models, and no model can be called so`)
       if (history.model(model) !== null) known.add(model)
       await this.#compareList(history, model)
-    }
-    if (known.size < models)
-      for (const model of new Set([...history.bindings()].map((binding) => binding.model)))
+    })
+    if (known.size < count)
+      for (const model of history.models())
         if (!known.has(model)) this.#finding(`${model} was logged, and is not in the list of models`)
     await this.#run(() => this.#compareTrust())
     await this.#drain()
   }
 
   async #compareList(history: ReplayedHistory, model: ListedModel["model"]): Promise<void> {
-    let logged = 0
-    const pages = listPages(this.#transport, model, `api/v1/models/${model}`, "versions", readVersion)
-    for await (const { version, manifest } of pages) {
+    const logged = new Set<string>()
+    const versions = listPages(this.#transport, model, `api/v1/models/${model}`, "versions", readVersion)
+    await this.#each(`the list of versions of ${model}`, versions, async ({ version, manifest }) => {
+      if (!isVersion(version))
+        return this.#finding(`${model} lists ${JSON.stringify(version)}, and no version can be called so`)
       const bound = history.bound(model, version)
-      if (bound !== null) logged++
-      if (bound !== null && bound !== manifest)
+      if (bound === null) return await this.#run(() => this.#requireNewer(model, { version, manifest }))
+      logged.add(version)
+      if (bound !== manifest)
         this.#finding(`${model}@${version} is listed as sha256:${manifest}, and was logged as sha256:${bound}`)
-      if (bound === null) await this.#run(() => this.#requireNewer(model, { version, manifest }))
-    }
+    })
     const expected = (history.model(model)?.seq ?? -1) + 1
-    if (logged < expected)
-      this.#finding(`${model} is listed with ${logged} of the ${expected} versions that were logged`)
+    if (logged.size < expected)
+      this.#finding(`${model} is listed with ${logged.size} of the ${expected} versions that were logged`)
+  }
+
+  /** A list that is none, or ends in an error, is a finding; what it named before was compared. */
+  async #each<T>(what: string, items: AsyncIterable<T>, task: (item: T) => Promise<void> | void): Promise<void> {
+    try {
+      for await (const item of items) await task(item)
+    } catch (error) {
+      if (isNoAnswer(error) || !(error instanceof ClientError)) throw error
+      this.#finding(`${what}: ${error.message}`)
+    }
   }
 
   /** A version that the audited part of the log does not hold: published since then, or never logged. */
@@ -138,8 +155,9 @@ export class LiveCheck {
       const { body } = await this.#transport.call(path, { what: path, method: "GET", limit: limits.bundle })
       return parseBundle(body)
     } catch (error) {
-      if (isOfTheQuestion(error)) throw error
-      this.#finding(`${what}, and the API answers ${(error as Error).message}`, index)
+      const isKnown = error instanceof ClientError || error instanceof ManifestError
+      if (isNoAnswer(error) || !isKnown) throw error
+      this.#finding(`${what}, and the API answers ${error.message}`, index)
       return null
     }
   }
@@ -165,13 +183,6 @@ export class LiveCheck {
   #throwFailure(): void {
     if (this.#failure !== null) throw this.#failure.error
   }
-}
-
-/** No answer at all says nothing about what the registry holds. */
-function isOfTheQuestion(error: unknown): boolean {
-  const { code } = error as { code?: unknown }
-  if (!(error instanceof ClientError) && !(error instanceof ManifestError)) return true
-  return code === "UNAVAILABLE" || code === "UNAUTHENTICATED" || code === "FORBIDDEN"
 }
 
 /** What a live bundle proves; `null` for nothing. */

@@ -60,7 +60,8 @@ export class ReceiptCheck {
   readonly #byIndex: ReadonlyMap<number, readonly Receipt[]>
   readonly #receipts: readonly Receipt[]
   readonly #findings: Findings
-  readonly #withheld = new Set<Receipt>()
+  /** Leaf hash that was read at the receipt's index. */
+  readonly #read = new Map<Receipt, Hash | null>()
 
   constructor(receipts: readonly Receipt[], findings: Findings) {
     this.#receipts = receipts
@@ -77,36 +78,43 @@ export class ReceiptCheck {
     return this.#receipts.map(({ checkpoint }) => checkpoint.size)
   }
 
-  /** `hash` is what the log holds at that index; `null` where that can't be told. */
+  /** `hash` is what was read at that index; `null` where nothing could be. */
   entry(index: number, hash: Hash | null): void {
-    for (const receipt of this.#byIndex.get(index) ?? [])
-      if (hash === null || !equalHashes(hash, receipt.leaf))
-        this.#withhold(receipt, "the log holds another entry there")
+    for (const receipt of this.#byIndex.get(index) ?? []) this.#read.set(receipt, hash)
   }
 
-  /** `rootAt` gives the log's root at a size; `null` where that could not be computed. */
-  finish(size: number, rootAt: (size: number) => Hash | null): void {
+  /**
+   * `holds`: what was read is what the log has signed, else it was damaged on the way and says nothing about the log.
+   * `rootAt` gives the log's root at a size; `null` where that could not be computed.
+   */
+  finish(size: number, holds: boolean, rootAt: (size: number) => Hash | null): void {
     for (const receipt of this.#receipts) {
       const { index, checkpoint } = receipt
+      const hash = this.#read.get(receipt) ?? null
       if (index >= size) this.#withhold(receipt, `the log has ${size} entries`)
-      else if (checkpoint.size > size) {
+      else if (hash === null || (!holds && !equalHashes(hash, receipt.leaf)))
+        this.#findings.log("receipt", "it cannot be compared: the log's files are damaged there", where(receipt))
+      else if (!equalHashes(hash, receipt.leaf)) this.#withhold(receipt, "the log holds another entry there")
+      if (checkpoint.size > size && index < size) {
         const message = `the log had signed ${checkpoint.size} entries, and now has ${size}`
-        this.#findings.add({ kind: "log", code: "ROLLBACK", check: "receipt", index, path: receipt.path, message })
-      } else this.#compareRoots(receipt, rootAt(checkpoint.size))
+        this.#findings.add({ kind: "log", code: "ROLLBACK", check: "receipt", ...where(receipt), message })
+      } else if (index < size) this.#compareRoots(receipt, rootAt(checkpoint.size))
     }
   }
 
-  #compareRoots({ path, index, checkpoint }: Receipt, root: Hash | null): void {
+  #compareRoots(receipt: Receipt, root: Hash | null): void {
+    const { checkpoint } = receipt
     if (root === null || equalHashes(root, checkpoint.root)) return
     const message = `the log had signed another history of ${checkpoint.size} entries than it has now`
-    this.#findings.log("receipt", message, { index, path })
+    this.#findings.log("receipt", message, where(receipt))
   }
 
   #withhold(receipt: Receipt, why: string): void {
-    if (this.#withheld.has(receipt)) return
-    this.#withheld.add(receipt)
-    const { path, index, what } = receipt
-    const message = `${what} was logged as entry ${index}, and ${why}`
-    this.#findings.add({ kind: "log", code: "WITHHELD", check: "receipt", index, path, message })
+    const message = `${receipt.what} was logged as entry ${receipt.index}, and ${why}`
+    this.#findings.add({ kind: "log", code: "WITHHELD", check: "receipt", ...where(receipt), message })
   }
+}
+
+function where({ path, index }: Receipt): { path: string; index: number } {
+  return { path, index }
 }

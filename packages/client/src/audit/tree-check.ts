@@ -22,6 +22,7 @@ export class TreeCheck {
   /** Sizes whose root somebody wants to know, ascending. */
   readonly #marks: readonly number[]
   #nextMark = 0
+  #holds = false
   readonly #roots = new Map<number, Hash>()
   #tree: GrowingTree | null = new GrowingTree()
   /** By tile level, the hashes since the last full tile of that level. */
@@ -54,8 +55,11 @@ export class TreeCheck {
     return logged
   }
 
-  /** Compares what is left; the root of all entries, or `null` where a block could not be had. */
-  async finish(): Promise<Hash | null> {
+  /**
+   * Compares what is left. Whether all of it leads to the signed root: only then is what was read what the log says, and
+   * what is damaged a file.
+   */
+  async finish(): Promise<boolean> {
     for (const [level, hashes] of this.#open.entries()) {
       if (level > 0 && hashes.length > 0)
         await this.#compare(level, Math.floor(this.#size / width ** (level + 1)), hashes)
@@ -68,12 +72,14 @@ export class TreeCheck {
         "root",
         "the root of all entries cannot be computed: neither bundle nor tile of a block is there",
       )
-    return root
+    this.#holds = root !== null && this.#root !== null && equalHashes(root, this.#root)
+    return this.#holds
   }
 
-  /** Root of the tree when it had `size` entries; `null` where it could not be computed. */
+  /** The log's root when it had `size` entries, after `finish`; `null` where that could not be computed. */
   rootAt(size: number): Hash | null {
-    return this.#roots.get(size) ?? null
+    if (size === this.#size) return this.#root
+    return this.#holds ? (this.#roots.get(size) ?? null) : null
   }
 
   async #choose(

@@ -1,13 +1,14 @@
 /** One entry of the log in the eyes of somebody who owns names: is it signed by keys I know, and is none missing? */
 import {
   HistoryError,
+  type Leaf,
   openEntry,
   type OpenedEntry,
   parseLeaf,
   patternMatches,
   type PublicKey,
 } from "@weighlock/manifest"
-import { equalHashes, hashLeaf } from "@weighlock/tlog"
+import { equalHashes, type Hash, hashLeaf } from "@weighlock/tlog"
 import { faultOf } from "../audit/block.ts"
 import type { LogFiles } from "../log-reader.ts"
 import type { Alert } from "./alert.ts"
@@ -25,23 +26,34 @@ export interface Watched {
 
 export type Noticed = Omit<Alert, "origin" | "at">
 
-/** Moves `models` past the entry. */
+export interface Watching {
+  readonly noticed: readonly Noticed[]
+  /** The new head of the entry's model, to be kept once everything was delivered. */
+  readonly head: { readonly model: string; readonly seq: number; readonly leaf: Hash } | null
+}
+
 export async function watchEntry(
   watched: Watched,
   models: Cursor["models"],
   index: number,
   entry: Uint8Array,
-): Promise<Noticed[]> {
-  const names = namesOf(entry)
-  if (names !== null && !watched.owned.some((pattern) => patternMatches(pattern, names.model))) return []
-  const place = { index, ...names }
+): Promise<Watching> {
+  const leaf = leafOf(entry)
+  const model = leaf?.model ?? ""
+  if (leaf !== null && !watched.owned.some((pattern) => patternMatches(pattern, model)))
+    return { noticed: [], head: null }
+  const place = {
+    index,
+    ...(model === "" ? {} : { model }),
+    ...(leaf?.subject === undefined ? {} : { version: leaf.subject }),
+  }
+  const head = leaf?.seq === undefined ? null : { model, seq: leaf.seq, leaf: hashLeaf(entry) }
   try {
-    const opened = await open(watched, entry)
-    return opened.model === undefined ? [] : judge(watched, models, opened, entry, place)
+    return { noticed: judge(watched, models, await open(watched, entry), place), head }
   } catch (error) {
     if (!(error instanceof HistoryError)) throw error
     const code = error.code === "RULE_BROKEN" ? "RULE_BROKEN" : "LOG_INVALID"
-    return [{ id: `${code}:${index}`, code, message: `entry ${index}: ${error.message}`, ...place }]
+    return { noticed: [{ id: `${code}:${index}`, code, message: `entry ${index}: ${error.message}`, ...place }], head }
   }
 }
 
@@ -57,11 +69,9 @@ async function open({ files, trusted }: Watched, entry: Uint8Array): Promise<Ope
 function judge(
   { keys }: Watched,
   models: Cursor["models"],
-  opened: OpenedEntry,
-  entry: Uint8Array,
+  { model = "", seq, prev, signers, strangers }: OpenedEntry,
   place: { index: number; model?: string; version?: string },
 ): Noticed[] {
-  const { model = "", seq = 0, prev, signers, strangers } = opened
   const noticed: Noticed[] = []
   const head = models.get(model)
   const expected = head === undefined ? 0 : head.seq + 1
@@ -75,21 +85,19 @@ function judge(
     const message = `${model}@${place.version} was published under ${keyids.length} key(s) that you did not name`
     noticed.push({ id: `UNKNOWN_KEY:${place.index}`, code: "UNKNOWN_KEY", message, ...place, keyids })
   }
-  models.set(model, { seq, leaf: hashLeaf(entry) })
   return noticed
 }
 
 /** `null` for what is no leaf, which concerns everybody. */
-function namesOf(entry: Uint8Array): { model: string; version?: string } | null {
+function leafOf(entry: Uint8Array): Leaf | null {
   try {
-    const { model = "", subject } = parseLeaf(entry)
-    return { model, ...(subject === undefined ? {} : { version: subject }) }
+    return parseLeaf(entry)
   } catch {
     return null
   }
 }
 
-function parseLeafByRule(entry: Uint8Array): ReturnType<typeof parseLeaf> {
+function parseLeafByRule(entry: Uint8Array): Leaf {
   try {
     return parseLeaf(entry)
   } catch (cause) {

@@ -49,6 +49,7 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   const found = problemOf(error)
   const body = Buffer.from(JSON.stringify(found))
   for (const name of response.getHeaderNames()) if (!keptHeaders.has(name)) response.removeHeader(name)
+  response.setHeader("cache-control", "no-store") // what is not there yet may be there in a moment
   if (found.status === 503) response.setHeader("retry-after", "1")
   if (found.status === 401) response.setHeader("www-authenticate", "Bearer")
   response.writeHead(found.status, { "content-type": "application/problem+json", "content-length": body.length })
@@ -56,7 +57,7 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   drain(request)
 }
 
-const keptHeaders = new Set(["allow", "content-range", "x-content-type-options"])
+const keptHeaders = new Set(["access-control-allow-origin", "allow", "content-range", "x-content-type-options"])
 
 function drain(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return

@@ -1,5 +1,5 @@
 /** Answers. The ETag of every document is the SHA-256 of its bytes. */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import type { ServerResponse } from "node:http"
 
 export interface AnswerOptions {
@@ -18,7 +18,7 @@ export function sendJson(response: ServerResponse, value: unknown, options: Answ
 /** Sends a document, or 304 when the client has it. */
 export function sendBytes(response: ServerResponse, bytes: Uint8Array, options: AnswerOptions = {}): void {
   const { status = 200, mediaType = "application/json", immutable = false, cacheControl } = options
-  const etag = `"${createHash("sha256").update(bytes).digest("hex")}"`
+  const etag = `"${hash("sha256", bytes)}"`
   response.setHeader("etag", etag)
   response.setHeader("cache-control", cacheControl ?? (immutable ? "public, max-age=31536000, immutable" : "no-cache"))
   const { method } = response.req

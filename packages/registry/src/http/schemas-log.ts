@@ -23,11 +23,7 @@ const limit = z
   .optional()
 
 export const tileParams: z.ZodType<{ readonly tile: string }> = z.strictObject({
-  tile: z
-    .string()
-    .max(64)
-    .regex(/^(\d{1,2}|entries)\/(x\d{3}\/)*\d{3}(\.p\/\d{1,3})?$/)
-    .describe("<L>/<N>[.p/<W>] or entries/<N>[.p/<W>], as c2sp.org/tlog-tiles writes it"),
+  tile: z.string().max(64).describe("<L>/<N>[.p/<W>] or entries/<N>[.p/<W>], as c2sp.org/tlog-tiles writes it"),
 })
 export const indexParams: z.ZodType<{ readonly index: string }> = z.strictObject({ index: decimal })
 export const proofQuery: z.ZodType<ProofQuery> = z.strictObject({ size: decimal.optional() })

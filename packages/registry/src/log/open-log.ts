@@ -28,7 +28,7 @@ export interface OpenLogOptions {
 
 export interface OpenedLog {
   readonly log: Log
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** The ledger has been proven (start-proof.ts), or is empty. */

@@ -69,10 +69,7 @@ export class LogReader {
 
   /** Entries [from, from + limit) of a log of `size`, fewer when they are large. */
   async page(from: number, limit: number, size: number): Promise<readonly LogEntry[]> {
-    const entries = await this.#entries(Math.min(from, size), Math.min(from + limit, size))
-    let bytes = 0
-    const end = entries.findIndex(({ leaf }) => (bytes += leaf.length) > pageBytes)
-    return end === -1 ? entries : entries.slice(0, Math.max(1, end))
+    return onePage(await this.#entries(Math.min(from, size), Math.min(from + limit, size)))
   }
 
   /** Entries of a model after seq `after`, each proven under the checkpoint that is served. NOT_FOUND: never published. */
@@ -82,13 +79,14 @@ export class LogReader {
     if (found.length === 0 && (await this.#ledger.history(model, -1, 1)).length === 0) {
       throw new RegistryError("NOT_FOUND", `nothing was published as ${model}`)
     }
-    const shown = found.filter(({ index }) => index < checkpoint.size)
+    const shown = onePage(found.filter(({ index }) => index < checkpoint.size))
     const entries: (LogEntry & { hashes: readonly Hash[] })[] = []
     for (const entry of shown) {
       await this.#bundles.requireLogged(entry)
       entries.push({ ...entry, hashes: await this.#log.inclusion(entry.index, checkpoint.size) })
     }
-    return { checkpoint, entries, next: found.length === limit && shown.length === limit ? after + limit : null }
+    const isLast = found.length < limit && shown.length === found.length
+    return { checkpoint, entries, next: isLast || shown.length === 0 ? null : after + shown.length }
   }
 
   async #entries(start: number, end: number): Promise<readonly LogEntry[]> {
@@ -102,6 +100,13 @@ export class LogReader {
     if (size <= newest.size) return
     throw new RegistryError("NOT_FOUND", `the log has ${newest.size} entries, not yet ${size}`)
   }
+}
+
+/** As many of these as a page may hold, at least one. */
+function onePage(entries: readonly LogEntry[]): readonly LogEntry[] {
+  let bytes = 0
+  const end = entries.findIndex(({ leaf }) => (bytes += leaf.length) > pageBytes)
+  return end === -1 ? entries : entries.slice(0, Math.max(1, end))
 }
 
 function parseTile(path: string): ReturnType<typeof parseTilePath> {

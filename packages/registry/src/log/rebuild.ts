@@ -167,16 +167,20 @@ class Rebuilding {
     }
   }
 
+  /** With the blobs that they need recorded: in one transaction, as one a manifest would take as long as an fsync. */
   async #read(start: number, width: number): Promise<readonly NewEntry[]> {
     const path = tilePath({ level: "entries", index: start / tileWidth, width })
     const bytes = await this.#file(path)
     const leaves = broken(path, () => parseEntryBundle(bytes, width))
     const entries: NewEntry[] = []
-    for (const [at, leaf] of leaves.entries()) entries.push(await this.#entry(start + at, leaf))
+    const blobs: BlobFacts[] = []
+    for (const [at, leaf] of leaves.entries()) entries.push(await this.#entry(start + at, leaf, blobs))
+    await this.#ledger.recordBlobs(blobs)
+    for (const blob of blobs) await this.#blobs.copy(blob)
     return entries
   }
 
-  async #entry(index: number, bytes: Uint8Array): Promise<NewEntry> {
+  async #entry(index: number, bytes: Uint8Array, blobs: BlobFacts[]): Promise<NewEntry> {
     const leaf = broken(`entry ${index}`, () => parseLeaf(bytes))
     const { sha256, inline } = leaf.payload
     const payload = inline ?? (await this.#file(`payload/sha256/${sha256}`))
@@ -189,22 +193,16 @@ class Rebuilding {
       ...(leaf.model !== undefined && leaf.seq !== undefined && { place: { model: leaf.model, seq: leaf.seq } }),
       ...(!inline && { payload: { sha256, bytes: payload } }),
       ...(leaf.op === "trust" && { trustRoot: { version: Number(leaf.subject), digest: sha256 } }),
-      ...(leaf.op === "publish" && { manifest: await this.#manifest(opened, payload) }),
+      ...(leaf.op === "publish" && { manifest: this.#manifest(opened, payload, blobs) }),
     }
   }
 
   /** The registry had proven its blobs when it logged this: their facts are in the signed manifest. */
-  async #manifest({ payload: { sha256 } }: OpenedEntry, payload: Uint8Array): Promise<NewManifest> {
+  #manifest({ payload: { sha256 } }: OpenedEntry, payload: Uint8Array, blobs: BlobFacts[]): NewManifest {
     const { model, version, createdAt, resources } = parseStatement(payload)
-    const facts = resources.map(({ digest, size, parts }): BlobFacts => ({
-      sha256: digest,
-      size,
-      ...(parts && { parts }),
-    }))
-    await this.#ledger.recordBlobs(facts)
-    for (const each of facts) await this.#blobs.copy(each)
+    for (const { digest, size, parts } of resources) blobs.push({ sha256: digest, size, ...(parts && { parts }) })
     this.#versions += 1
-    return { digest: sha256, model, version, createdAt, blobs: facts.map((each) => each.sha256) }
+    return { digest: sha256, model, version, createdAt, blobs: resources.map(({ digest }) => digest) }
   }
 
   async #file(path: string): Promise<Uint8Array> {

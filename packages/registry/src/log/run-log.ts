@@ -25,7 +25,7 @@ export interface RunningLog {
   readonly log: Log
   readonly bundles: Bundles
   readonly reader: LogReader
-  health(): LogHealth
+  readonly health: () => LogHealth
 }
 
 export interface LogHealth {

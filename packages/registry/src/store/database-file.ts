@@ -16,6 +16,10 @@ export interface FileKind {
   readonly applicationId: number
   readonly version: number
   readonly schema: string
+  /** Beyond those that every file gets. */
+  readonly pragmas?: readonly string[]
+  /** What to say of an older version, if there is more to say than that it is one. */
+  readonly older?: (path: string, version: number) => RegistryError
   /** What to do about a damaged one. */
   readonly hint: string
 }
@@ -33,10 +37,10 @@ const pragmas = [
 export function openFile(path: string, kind: FileKind): Database.Database {
   const db = openDatabase(path, 5000)
   try {
-    for (const pragma of pragmas) db.pragma(pragma)
+    for (const pragma of [...pragmas, ...(kind.pragmas ?? [])]) db.pragma(pragma)
     create(db, path, kind)
-    const fault = faultOf(db, kind)
-    if (fault !== null) throw damaged(path, kind, fault)
+    const [fault] = fileFaults(db, kind)
+    if (fault !== undefined) throw damaged(path, kind, fault)
     return db
   } catch (error) {
     db.close()
@@ -45,18 +49,24 @@ export function openFile(path: string, kind: FileKind): Database.Database {
 }
 
 /** What is wrong with the file as a database, before anybody asks what its rows say. */
-function faultOf(db: Database.Database, { schema }: FileKind): string | null {
+export function fileFaults(db: Database.Database, { schema }: FileKind): readonly string[] {
+  const faults: string[] = []
   const check = db.pragma("quick_check(1)", { simple: true })
-  if (check !== "ok") return `SQLite finds it damaged: ${String(check)}`
-  return schemaOf(db) === freshSchema(schema) ? null : "its tables and triggers are not those it was made with"
+  if (check !== "ok") faults.push(`SQLite finds it damaged: ${String(check)}`)
+  if (schemaOf(db) !== freshSchema(schema)) faults.push("its tables and triggers are not those it was made with")
+  if ((db.pragma("foreign_key_check") as unknown[]).length > 0) faults.push("rows refer to rows that are not there")
+  return faults
 }
 
-function create(db: Database.Database, path: string, { name, applicationId, version, schema }: FileKind): void {
-  const found = [db.pragma("application_id", { simple: true }), db.pragma("user_version", { simple: true })]
-  if (found[0] === applicationId && found[1] === version) return
+function create(db: Database.Database, path: string, kind: FileKind): void {
+  const { name, applicationId, version, schema, older } = kind
+  const id = db.pragma("application_id", { simple: true })
+  const found = Number(db.pragma("user_version", { simple: true }))
+  if (id === applicationId && found === version) return
+  if (id === applicationId && found < version && older) throw older(path, found)
   const { tables } = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number }
-  if (found[0] !== 0 || found[1] !== 0 || tables !== 0) {
-    throw new RegistryError("USAGE", `${path} is not ${name}, or not of this version`)
+  if (id !== 0 || found !== 0 || tables !== 0) {
+    throw new RegistryError("USAGE", `${path} is not ${name}`)
   }
   const make = db.transaction(() => {
     db.exec(schema)

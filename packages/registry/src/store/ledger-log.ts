@@ -8,22 +8,22 @@ export const entryColumns = `e.idx AS "index", e.hash, e.leaf`
 
 export class LogTables {
   readonly #statements: ReturnType<typeof prepare>
-  readonly #append: (commit: LogCommit) => void
-  readonly #fence: () => LogHead
-  readonly #cosign: (size: number, cosignatures: readonly Cosignature[]) => void
+  readonly #append: Database.Transaction<(commit: LogCommit) => void>
+  readonly #fence: Database.Transaction<() => LogHead>
+  readonly #cosign: Database.Transaction<(size: number, cosignatures: readonly Cosignature[]) => void>
 
   constructor(db: Database.Database, emptyRoot: Uint8Array) {
     const statements = prepare(db)
     this.#statements = statements
-    this.#append = db.transaction((commit) => this.#write(commit)).immediate
+    this.#append = db.transaction((commit: LogCommit) => this.#write(commit))
     this.#fence = db.transaction(() => {
       statements.makeHead.run(emptyRoot)
       statements.raiseEpoch.run()
       return statements.head.get() as LogHead
-    }).immediate
-    this.#cosign = db.transaction((size, cosignatures) => {
+    })
+    this.#cosign = db.transaction((size: number, cosignatures: readonly Cosignature[]) => {
       for (const { vkey, line } of cosignatures) statements.addCosignature.run(size, vkey, line)
-    }).immediate
+    })
   }
 
   head(): LogHead | null {
@@ -31,11 +31,11 @@ export class LogTables {
   }
 
   fence(): LogHead {
-    return this.#fence()
+    return this.#fence.immediate()
   }
 
   commit(commit: LogCommit): void {
-    this.#append(commit)
+    this.#append.immediate(commit)
   }
 
   #write({ from, to, entries, tiles, note }: LogCommit): void {
@@ -79,7 +79,7 @@ export class LogTables {
   }
 
   addCosignatures(size: number, cosignatures: readonly Cosignature[]): void {
-    this.#cosign(size, cosignatures)
+    this.#cosign.immediate(size, cosignatures)
   }
 
   cosignatures(size: number): readonly Cosignature[] {

@@ -6,6 +6,7 @@ import { decodeHex, encodeHex } from "@weighlock/manifest"
 import { emptyRoot } from "@weighlock/tlog"
 import type Database from "better-sqlite3"
 
+import type { RegistryError } from "../errors.ts"
 import { LogTables, entryColumns } from "./ledger-log.ts"
 import { openLedger } from "./ledger-open.ts"
 import { LedgerRows } from "./ledger-rows.ts"
@@ -24,6 +25,7 @@ import type {
   VersionSummary,
   Wanted,
 } from "./ledger.ts"
+import { WalCopier } from "./wal-copier.ts"
 
 interface BlobRow {
   readonly sha256: string
@@ -44,8 +46,12 @@ export class SqliteLedger implements Ledger {
   /** The newest entries of models that were asked about: this process alone moves them. */
   readonly #newest = new Map<string, Facts["newest"]>()
 
+  readonly #path: string
+  #copier: WalCopier | null = null
+
   /** Opens or creates the file. Throws USAGE when it is not a ledger of ours, STORE_FAILED when it is damaged. */
   constructor(path: string) {
+    this.#path = path
     this.#db = openLedger(path)
     this.#log = new LogTables(this.#db, emptyRoot())
     this.#statements = prepare(this.#db)
@@ -54,6 +60,11 @@ export class SqliteLedger implements Ledger {
   /** The value of a pragma on this very connection: what a test asserts after re-opening. */
   pragma(name: string): unknown {
     return this.#db.pragma(name, { simple: true })
+  }
+
+  /** From now on a thread copies the WAL back. `onFailed`: told when it failed; must end the process. */
+  copyAside(onFailed: (error: RegistryError) => void): void {
+    this.#copier = new WalCopier(this.#path, onFailed)
   }
 
   /** The rows as they are, for the proof at start. */
@@ -71,6 +82,7 @@ export class SqliteLedger implements Ledger {
 
   async commit(commit: LogCommit): Promise<void> {
     this.#log.commit(commit)
+    this.#copier?.wrote(commit.entries.length)
     for (const { place, hash } of commit.entries) if (place) this.#newest.set(place.model, { seq: place.seq, hash })
   }
 
@@ -171,6 +183,7 @@ export class SqliteLedger implements Ledger {
   }
 
   async close(): Promise<void> {
+    await this.#copier?.close()
     this.#db.close()
   }
 }

@@ -9,6 +9,7 @@ import {
   type NoteSignature,
   type PolicyWitness,
   formatAddCheckpoint,
+  loadMldsa44,
   noteVerifier,
   parseNote,
   parseSignatureLines,
@@ -65,6 +66,7 @@ export class AskedWitness {
 
   /** Throws a WitnessFault, or what `consistency` throws. */
   async cosign(target: Target, consistency: (from: number, to: number) => Promise<readonly Hash[]>): Promise<Cosigned> {
+    if (!noteVerifier(this.witness.vkey).able) await loadMldsa44() // an older Node
     for (let attempt = 0; attempt < attempts; attempt++) {
       const oldSize = this.#size
       if (oldSize > target.size) throw this.#isAhead(oldSize, target)

@@ -12,6 +12,8 @@ import {
   TlogError,
   emptyRoot,
   encodeUtf8,
+  equalHashes,
+  formatNote,
   formatTlogSize,
   noteVerifier,
   openNote,
@@ -43,6 +45,18 @@ export class Refusal extends Error {
   }
 }
 
+/** Two trees of one size under the log's signature: what convicts it. The answer is a 422 like any other. */
+export class Fork extends Refusal {
+  readonly seen: string
+  readonly shown: string
+  /** Both signed notes. */
+  constructor(seen: string, shown: string) {
+    super(422, "another tree of that size was cosigned\n")
+    this.seen = seen
+    this.shown = shown
+  }
+}
+
 /** What is kept beside the database has to fit its place. No log needs more than three short lines. */
 const textCap = 2048
 
@@ -59,9 +73,12 @@ export function openSubmission(body: string, keysOf: (origin: string) => readonl
 }
 
 /** Whether the log only grew since it was cosigned last. Throws a Refusal. */
-export function requireGrowth({ oldSize, proof, checkpoint }: Submission, last: Cosignment | null): void {
+export function requireGrowth({ oldSize, proof, checkpoint, note }: Submission, last: Cosignment | null): void {
   const seen = last ?? { size: 0, root: emptyRoot() }
   if (oldSize !== seen.size) throw new Refusal(409, formatTlogSize(seen.size), tlogSizeType)
+  if (last !== null && last.size === checkpoint.size && !equalHashes(last.root, checkpoint.root)) {
+    throw new Fork(last.note, formatNote(note))
+  }
   try {
     verifyConsistency({ from: seen, to: checkpoint, proof })
   } catch (error) {

@@ -18,8 +18,8 @@ const answerCap = 64 * 1024
 
 export class Poster {
   readonly #timeout: number
-  readonly #http = new HttpAgent({ keepAlive: true, maxSockets: 1 })
-  readonly #https = new HttpsAgent({ keepAlive: true, maxSockets: 1 })
+  readonly #http = new HttpAgent({ keepAlive: true })
+  readonly #https = new HttpsAgent({ keepAlive: true })
 
   /** `timeout` in ms, from connecting to the last byte. */
   constructor(timeout: number) {

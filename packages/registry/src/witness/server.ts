@@ -16,7 +16,7 @@ import { RegistryError } from "../errors.ts"
 import type { App } from "../http/app.ts"
 import { type Place, listen } from "../http/listen.ts"
 import { lockWriter } from "../store/writer-lock.ts"
-import { Refusal } from "./judge.ts"
+import { Fork, Refusal } from "./judge.ts"
 import { requireKept } from "./kept-state.ts"
 import { type Answer, type Exchange, answer, send } from "./respond.ts"
 import { initWitness, openSigner, requireWitness, statePath } from "./setup.ts"
@@ -84,6 +84,9 @@ function appOf(witness: Witness, { onFatal }: WitnessConfig, logger: Logger): Ap
     try {
       return await answer(exchange, witness)
     } catch (error) {
+      if (error instanceof Fork) {
+        logger.error({ seen: error.seen, shown: error.shown }, "a log signed two trees of one size: keep both notes")
+      }
       if (error instanceof Refusal) return { status: error.status, type: error.type, body: error.message }
       logger.fatal({ err: error }, "stopping: a write of unknown outcome")
       if (onFatal) onFatal(error)

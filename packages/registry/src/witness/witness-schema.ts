@@ -34,7 +34,7 @@ const schema = `
 `
 
 export const witnessFile: FileKind = {
-  name: "the state of a witness",
+  name: "the state of a witness of this version",
   applicationId: 0x574c5754, // "WLWT"
   version: 1,
   schema,

@@ -29,7 +29,6 @@ export function logRoutes(reader: LogReader): readonly Route[] {
       scope: "read",
       answers: { 200: { description: "A signed note.", mediaType: noteType } },
       handle: async ({ response }) => {
-        response.setHeader("access-control-allow-origin", "*")
         sendBytes(response, Buffer.from(reader.checkpoint().note), { mediaType: noteType })
       },
     }),
@@ -50,7 +49,6 @@ export function logRoutes(reader: LogReader): readonly Route[] {
       params: digestParams,
       answers: { 200: { description: "The payload.", mediaType: octets } },
       handle: async ({ params, response }) => {
-        response.setHeader("access-control-allow-origin", "*")
         sendBytes(response, await reader.payload(params.sha256), { mediaType: octets, immutable: true })
       },
     }),
@@ -61,7 +59,6 @@ async function sendTile(
   reader: LogReader,
   { params, request, response }: Input<{ tile: string }, unknown>,
 ): Promise<void> {
-  response.setHeader("access-control-allow-origin", "*")
   const bytes = await reader.tile(`tile/${params.tile}`)
   if (!bytes) throw new RegistryError("NOT_FOUND", "the log has no such tile")
   if (!params.tile.startsWith("entries/")) return sendBytes(response, bytes, { mediaType: octets, immutable: true })

@@ -76,7 +76,10 @@ export function* examineCheckpoint(
 ): Generator<Finding> {
   const place = `log_checkpoints ${size}`
   const opened = own.open(note)
-  if (!opened) return yield finding("checkpoint", place, "it is not a checkpoint that this log signed")
+  if (!opened) {
+    yield finding("checkpoint", place, "it is not a checkpoint that this log signed")
+    return
+  }
   if (opened.size !== size) yield finding("checkpoint", place, `it is of size ${opened.size}`)
   else if (!root) yield finding("checkpoint", place, "the log does not have as many entries")
   else if (!equalHashes(opened.root, root)) {

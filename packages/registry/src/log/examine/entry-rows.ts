@@ -10,7 +10,10 @@ import { type Finding, entryFinding, finding } from "./finding.ts"
 /** `deep`: the payload is read too, for the blobs and the time that it names. */
 export function* examineRows(rows: LedgerRows, row: EntryRow, deep: boolean): Generator<Finding> {
   const leaf = leafOf(row)
-  if (leaf instanceof ManifestError) return yield entryFinding("leaf", row.idx, leaf.message)
+  if (leaf instanceof ManifestError) {
+    yield entryFinding("leaf", row.idx, leaf.message)
+    return
+  }
   if ((leaf.model ?? null) !== row.model || (leaf.seq ?? null) !== row.seq) {
     yield entryFinding("row", row.idx, `filed as ${row.model} ${row.seq}, the leaf says ${leaf.model} ${leaf.seq}`)
   }
@@ -49,7 +52,10 @@ function* examineManifest(rows: LedgerRows, index: number, leaf: Leaf, deep: boo
   const { model, subject, payload } = leaf
   const place = `manifests ${index}`
   const row = rows.manifest(index)
-  if (!row) return yield finding("row", place, `entry ${index} publishes ${model}@${subject}, and has no row`, index)
+  if (!row) {
+    yield finding("row", place, `entry ${index} publishes ${model}@${subject}, and has no row`, index)
+    return
+  }
   if (row.model !== model || row.version !== subject || row.digest !== payload.sha256) {
     const found = `${row.model}@${row.version} sha256:${row.digest}`
     yield finding("row", place, `it is ${found}; the entry says ${model}@${subject} sha256:${payload.sha256}`, index)
@@ -60,7 +66,10 @@ function* examineManifest(rows: LedgerRows, index: number, leaf: Leaf, deep: boo
 
 function* examineContent(rows: LedgerRows, index: number, payload: Uint8Array, createdAt: string): Generator<Finding> {
   const manifest = statementOf(payload)
-  if (manifest instanceof ManifestError) return yield entryFinding("history", index, manifest.message)
+  if (manifest instanceof ManifestError) {
+    yield entryFinding("history", index, manifest.message)
+    return
+  }
   const place = `manifests ${index}`
   if (manifest.createdAt !== createdAt) {
     yield finding("row", place, `created_at is ${createdAt}, the manifest says ${manifest.createdAt}`, index)
