@@ -190,7 +190,8 @@ before(async () => {
 
 function site(): Parameters<typeof runPage>[1] {
   const manifest = join(repository, "packages/manifest")
-  const noble = (name: string): string => realpathSync(join(manifest, "node_modules/@noble", name))
+  const noble = (from: string, name: string): string =>
+    realpathSync(join(repository, "packages", from, "node_modules/@noble", name))
   return {
     imports: {
       "@weighlock/manifest": "/manifest/index.js",
@@ -202,9 +203,9 @@ function site(): Parameters<typeof runPage>[1] {
     folders: {
       "/manifest/": join(manifest, "dist"),
       "/tlog/": join(repository, "packages/tlog/dist"),
-      "/noble/ed25519/": noble("ed25519"),
-      "/noble/curves/": noble("curves"),
-      "/noble/hashes/": noble("hashes"),
+      "/noble/ed25519/": noble("tlog", "ed25519"),
+      "/noble/curves/": noble("manifest", "curves"),
+      "/noble/hashes/": noble("manifest", "hashes"),
     },
     scripts: {
       "/judge.js": stripTypeScriptTypes(readFileSync(join(import.meta.dirname, "judge.ts"), "utf8")),

@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { after, test } from "node:test"
 import { formatBundle, type Leaf } from "@weighlock/manifest"
+import { startTiny } from "../client/tiny-registry.ts"
 import { Cli } from "../support/cli.ts"
 import { makeLog, signPublish, writeLog } from "../support/log-folder.ts"
 import { loggedAt, TinyLog } from "../support/tiny-log.ts"
@@ -19,6 +20,7 @@ interface Report {
   readonly size: number
   readonly findings: readonly { readonly [key: string]: unknown }[]
   readonly receipts?: unknown
+  readonly incomplete?: string
 }
 
 /** Every audit looks as if for the first time: what one has seen is not the next one's matter. */
@@ -99,6 +101,18 @@ test("a receipt that the log no longer holds is WITHHELD, and counted", async ()
   assert.equal(code, 14)
   assert.deepEqual(report.receipts, { checked: 1, withheld: 1 })
   assert.equal(report.findings[0]?.["code"], "WITHHELD")
+})
+
+test("a registry that stops answering takes back nothing: what was found is said, and that it is not all", async (t) => {
+  const peer = await startTiny(t, made)
+  peer.over = (path) => {
+    if (path === "log/tile/0/000") return { body: Buffer.alloc(8192, 7) }
+    return path.startsWith("log/tile/entries/001") ? { status: 503 } : null
+  }
+  const { code, report, text } = await judge(peer.url, "--no-live")
+  assert.equal(code, 14)
+  assert.deepEqual([report.clean, report.findings.length, typeof report.incomplete], [false, 1, "string"])
+  assert.match(text, /^index 0 tile\/0\/000 .*\n1 finding, and not all was looked at: .*\n(?: .*\n)* {2}stopped {4}\S/)
 })
 
 test("a folder that holds another log says whose it is not", async () => {

@@ -22,6 +22,7 @@ import {
   nextPublish,
   type OpenedEntry,
   openEntry,
+  openTrustChain,
   parseLeaf,
   payloadOf,
   publicKeys,
@@ -30,6 +31,7 @@ import {
   signEnvelope,
   type Signer,
   type TrustChain,
+  trustRootPayloadType,
 } from "@weighlock/manifest"
 import { hashLeaf } from "@weighlock/tlog"
 import { loggedAt, noteKey, TinyLog } from "../support/tiny-log.ts"
@@ -48,6 +50,7 @@ import {
   rootJson,
   signDraft,
   signManifest,
+  signRoot,
   utf8,
 } from "../support/trust.ts"
 
@@ -56,6 +59,8 @@ const chain = await makeChain([alice, bob], {
   namespaces: [namespace("acme/fraud*", role(2, alice, bob)), namespace("acme/*", role(1, alice, bob))],
 })
 const keys = publicKeys(chain.current)
+const notARoot = payloadOf(trustRootPayloadType, utf8("{}"))
+const signature = { keyid: "0".repeat(64), sig: new Uint8Array(64) }
 
 /** Every entry of the log, opened and applied; the histories must agree at each. */
 function replay(log: TinyLog, trustChain: TrustChain = chain): ReplayedHistory {
@@ -318,6 +323,7 @@ test("broken: entry 1 is another trust root, or one that too few have signed", a
   const [, other] = firstEntries(await makeChain([bob]), logKey.vkey, 0)
   breaks("trust", () => judge(other.entry, null))
   breaks("subject", () => judge(formatLeaf({ ...trust.leaf, subject: "2" }), null))
+  breaks("trust", () => judge(formatLeaf({ ...trust.leaf, payload: notARoot, signatures: [signature] }), null))
   const two = await makeChainOf2()
   const [, whole] = firstEntries(two, logKey.vkey, 0)
   const half = formatLeaf({ ...whole.leaf, signatures: whole.leaf.signatures.slice(1) })
@@ -326,6 +332,22 @@ test("broken: entry 1 is another trust root, or one that too few have signed", a
   breaks("signature", () =>
     openEntry(formatLeaf({ ...whole.leaf, signatures: forged }), null, publicKeys(two.current), "native"),
   )
+})
+test("broken: a trust root of anybody's making, which is not read", () => {
+  const leaf: Leaf = { op: "trust", at: 0, subject: "1", payload: notARoot, signatures: [signature] }
+  const found = openEntry(formatLeaf(leaf), null, keys, "native")
+  assert.deepEqual([found.content, found.signers, found.strangers], [{ kind: "trust" }, [], [signature.keyid]])
+  for (const size of [0, 2]) {
+    breaks("operation", () => applyEntry({ ...plain(new ReplayedHistory(chain)), size }, found))
+  }
+})
+test("entry 1 is signed by strangers as well: they count for nothing", async () => {
+  const bytes = await signRoot(rootJson([alice, bob], { roles: { root: role(2, alice, bob) } }), [alice, bob, carol])
+  const three = openTrustChain([bytes], { by: "file" })
+  const log = new TinyLog(three, logKey)
+  assert.equal(log.size, replay(log, three).size)
+  const [, { opened: made }] = firstEntries(three, logKey.vkey, loggedAt)
+  assert.deepEqual(opened(log, 1, three), made)
 })
 test("broken: operations out of their place", async () => {
   const [genesis, trust] = firstEntries(chain, logKey.vkey, 0)

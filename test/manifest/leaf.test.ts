@@ -17,6 +17,7 @@ import {
 import { utf8 } from "../support/trust.ts"
 
 const refused = { code: "LOG_INVALID" }
+const latestTime = Date.parse("9999-12-31T23:59:59.999Z")
 const payload = utf8('{"a":1}')
 const publish: JsonObject = {
   v: 1,
@@ -73,6 +74,7 @@ const wrong: Record<string, JsonValue> = {
   "an operation of Object": { ...publish, op: "toString" },
   "an unknown field": { ...publish, note: "x" },
   "a negative time": { ...publish, at: -1 },
+  "a time after the year 9999": { ...publish, at: latestTime + 1 },
   "a model that is no name": { ...publish, model: "Acme/mnist" },
   "a model of one segment": { ...publish, model: "mnist" },
   "a negative seq": { ...publish, seq: -1 },
@@ -195,7 +197,7 @@ test("refused: arbitrary bytes, by code and never by accident", () => {
 const leaves = fc.record(
   {
     op: fc.constant("publish" as const),
-    at: fc.maxSafeNat(),
+    at: fc.nat({ max: latestTime }),
     model: fc.constantFrom("acme/mnist", "a/b", "x-1/y_2.z"),
     seq: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     prev: fc.uint8Array({ minLength: 32, maxLength: 32 }),

@@ -174,6 +174,52 @@ test("paths: an accepted list has pairwise different folded paths and directorie
   )
 })
 
+/** The rule word for word: every prefix of every path against every other, which takes too long for a hostile list. */
+function isDistinctByDefinition(paths: readonly string[]): boolean {
+  const prefixes = (path: string): string[] => {
+    const segments = path.split("/")
+    return segments.map((_, at) => segments.slice(0, at + 1).join("/"))
+  }
+  const spelling = new Map<string, string>()
+  for (const prefix of paths.flatMap(prefixes)) {
+    if ((spelling.get(foldPath(prefix)) ?? prefix) !== prefix) return false
+    spelling.set(foldPath(prefix), prefix)
+  }
+  const files = new Set(paths.map(foldPath))
+  return !paths.some((path) => prefixes(path).some((prefix) => prefix !== path && files.has(foldPath(prefix))))
+}
+
+test("paths: a list is accepted exactly when no prefixes collide", () => {
+  const plain = ["a", "A", "b", "a.b", "a b", "a!", "ab", "i\u0307", "\u0130", "I", "\u0131"]
+  const greek = ["\u03c3", "\u03c2", "\u03a3", "\u0345", "\u0399", "\u03b9"]
+  const other = ["\u1e9e", "ss", "\u00df", "\u{10400}", "\u{10428}", "\u0301", "a\u0316\u0301", "-\u0301x"]
+  const segment = fc.constantFrom(...plain, ...greek, ...other)
+  const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((segments) => segments.join("/"))
+  let accepted = 0
+  fc.assert(
+    fc.property(fc.uniqueArray(path, { maxLength: 7 }), (some) => {
+      const paths = some.filter((each) => accepts(() => parsePath(each))).toSorted(compareUtf8)
+      const found = accepts(() => requireDistinctPaths(paths))
+      assert.equal(found, isDistinctByDefinition(paths))
+      if (found && paths.length > 3) accepted++
+    }),
+    { numRuns: 5000 },
+  )
+  assert.ok(accepted > 100, "the lists are not all refused")
+})
+
+test("folding goes segment by segment: no character reaches across a slash", () => {
+  for (let code = 0; code <= 0x10ffff; code++) {
+    if (code >= 0xd800 && code <= 0xdfff) continue
+    const text = String.fromCodePoint(code)
+    if (code === 0x2f) continue
+    const [before, after] = [`\u03a3${text}/\u03a3`, `\u03a3/${text}\u03a3`]
+    for (const path of [before, after]) {
+      if (foldPath(path) !== path.split("/").map(foldPath).join("/")) assert.fail(`U+${code.toString(16)}`)
+    }
+  }
+})
+
 test("compareUtf8 is the order of Buffer.compare", () => {
   const text = fc.string({ unit: "binary" })
   fc.assert(

@@ -21,6 +21,7 @@ import {
   trustRootPayloadType,
 } from "@weighlock/manifest"
 import { formatVkey, parseVkey } from "@weighlock/tlog"
+import { noteKey } from "../support/tiny-log.ts"
 import {
   check,
   ed25519Signer,
@@ -38,6 +39,7 @@ import {
 
 const [alice, bob, carol] = [ed25519Signer(), ed25519Signer(), p256Signer()]
 const invalid = { code: "MANIFEST_INVALID" }
+const tooLarge = { code: "TOO_LARGE" }
 const file = { by: "file" } as const
 
 type Any = any // a tree to break at any place
@@ -124,8 +126,16 @@ test("trust root refused: weak keys, of publishers and of the log", () => {
     code: "KEY_WEAK",
   })
 })
+test("trust root refused: more keys than are checked for weakness, before one is", () => {
+  const { keys } = rootJson([alice])
+  const many = Object.fromEntries(Array.from({ length: limits.keys }, (_, at) => [`${at}`, null]))
+  assert.throws(() => parseTrustRoot(broken((r) => (r.keys = { ...(keys as JsonObject), ...many }))), tooLarge)
+  assert.throws(() => parseTrustRoot(broken((r) => (r.log.vkeys = Array(limits.logKeys + 1).fill("")))), tooLarge)
+  const own = Array.from({ length: limits.logKeys }, () => noteKey(`${registry}/log`).vkey)
+  assert.equal(parseTrustRoot(broken((r) => (r.log.vkeys = own))).log.vkeys.length, limits.logKeys)
+})
 test("trust root refused: more than 1 MiB", () => {
-  assert.throws(() => parseTrustRoot(new Uint8Array(limits.trustRoot + 1)), { code: "TOO_LARGE" })
+  assert.throws(() => parseTrustRoot(new Uint8Array(limits.trustRoot + 1)), tooLarge)
 })
 
 for (const pattern of ["*/*", "acme/*", "acme/fraud*", "a*/b", "a.*/x-*", "acme/mnist"]) {
@@ -184,6 +194,14 @@ test("pin: another root of the same registry, well signed by its own keys, is re
   const digest = sha256Hex(canonicalJson(rootJson([alice])))
   const evil = await signRoot(rootJson([stranger]), [stranger])
   assert.throws(() => openTrustChain([evil], { by: "digest", digest }), { code: "TRUST_PIN_MISMATCH" })
+})
+test("pin: what another made is refused by its digest, and nothing in it is read", async () => {
+  const digest = sha256Hex(canonicalJson(rootJson([alice])))
+  const weak = { ["0".repeat(64)]: { type: "ed25519", public: encodeBase64(new Uint8Array(32).with(0, 1)) } }
+  for (const json of [{}, rootJson([stranger], { keys: weak }), rootJson([stranger], { version: 2 })]) {
+    const evil = await signRoot(json, [stranger])
+    assert.throws(() => openTrustChain([evil], { by: "digest", digest }), { code: "TRUST_PIN_MISMATCH" })
+  }
 })
 test("chain refused: nothing, a second version, a first of version 2", async () => {
   const one = await signRoot(rootJson([alice]), [alice])

@@ -46,7 +46,7 @@ test("the rebuilt registry has the same root and gives the same answers", async 
   const old = join(world.folder, "data")
   const steps: number[] = []
   const { size, root, versions, missingBlobs } = await rebuild(
-    { source, data, trust: world.trust, blobs: old },
+    { source, data, trust: world.trust, blobs: old, newest: true },
     ({ entries }) => steps.push(entries),
   )
   assert.deepEqual([size, versions, missingBlobs, steps], [302, 300, [], [256, 302]])
@@ -70,7 +70,7 @@ test("the rebuilt registry has the same root and gives the same answers", async 
 
 test("without its blobs the versions are there, and publishing again brings the blobs back", async (t) => {
   const { world, source, data, blobs } = await publishedLog(t, 50)
-  const { missingBlobs } = await rebuild({ source, data, trust: world.trust })
+  const { missingBlobs } = await rebuild({ source, data, trust: world.trust, newest: true })
   assert.deepEqual(missingBlobs, blobs.map(sha256).toSorted())
   const { findings } = await fsck({ data, trust: world.trust })
   assert.deepEqual(
@@ -103,13 +103,61 @@ test("a source that is not what was signed makes nothing", async (t) => {
     const folder = join(world.folder, "damaged")
     await cp(source, folder, { recursive: true })
     await damage(folder)
-    await assert.rejects(rebuild({ source: folder, data, trust: world.trust }), { code: "STORE_FAILED" }, name)
+    const options = { source: folder, data, trust: world.trust, newest: true }
+    await assert.rejects(rebuild(options), { code: "STORE_FAILED" }, name)
     assert.ok(!(await readdir(data)).includes("ledger.sqlite"), name)
     await rm(folder, { recursive: true })
   }
-  await assert.rejects(rebuild({ source: world.folder, data, trust: world.trust }), { code: "USAGE" })
+  await assert.rejects(rebuild({ source: world.folder, data, trust: world.trust, newest: true }), { code: "USAGE" })
   const inUse = join(world.folder, "data")
-  await assert.rejects(rebuild({ source, data: inUse, trust: world.trust }), { code: "USAGE" })
+  await assert.rejects(rebuild({ source, data: inUse, trust: world.trust }), {
+    code: "USAGE",
+    message: /ledger already/,
+  })
+})
+
+test("a source that may be behind what was published is not gone on from", async (t) => {
+  const { world, source, data } = await publishedLog(t, 50)
+  const old = join(world.folder, "old-export")
+  await cp(source, old, { recursive: true })
+  const peer = await startPeer(t, { publishLog: source }, world)
+  const bytes = random(10)
+  await peer.upload(bytes)
+  assert.equal((await peer.publish(await signed(world, [bytes], { version: "9.0.0" }))).status, 201)
+  const checkpoint = join(world.folder, "seen.checkpoint")
+  await writeFile(checkpoint, (await peer.call("GET", "/log/checkpoint")).bytes)
+  await peer.close()
+  await rm(join(world.folder, "data"), { recursive: true }) // the disk is lost, and with it the copy
+  const options = { source: old, data, trust: world.trust }
+  await assert.rejects(rebuild(options), { code: "USAGE", hint: /--newest/ })
+  await assert.rejects(rebuild({ ...options, checkpoint }), { code: "STORE_FAILED", message: /53 .* an old one/ })
+  await assert.rejects(rebuild({ ...options, checkpoint, newest: true }), { code: "STORE_FAILED" })
+  await assert.rejects(rebuild({ ...options, checkpoint: world.trust }), { code: "STORE_FAILED" })
+  assert.ok(!(await readdir(data)).includes("ledger.sqlite"))
+  assert.equal((await rebuild({ ...options, source, checkpoint })).size, 53)
+})
+
+test("a checkpoint of a state that the source did not go through is refused", async (t) => {
+  const { world, source, data } = await publishedLog(t, 50)
+  await rm(join(world.folder, "data"), { recursive: true })
+  const peer = await startPeer(t, {}, world) // the same keys, another history
+  const checkpoint = join(world.folder, "other.checkpoint")
+  await writeFile(checkpoint, (await peer.call("GET", "/log/checkpoint")).bytes)
+  await peer.close()
+  const options = { source, data, trust: world.trust, checkpoint }
+  await assert.rejects(rebuild(options), { code: "STORE_FAILED", message: /another root at 2 / })
+  await writeFile(checkpoint, await readFile(join(source, "checkpoint")))
+  assert.equal((await rebuild(options)).size, 52)
+})
+
+test("nothing is rebuilt where somebody works", async (t) => {
+  const { world, source, data } = await publishedLog(t, 50)
+  const checkpointCopy = join(world.folder, "data", "checkpoint")
+  await startPeer(t, {}, world)
+  await assert.rejects(rebuild({ source, data, trust: world.trust, checkpointCopy }), { code: "CONFLICT" })
+  const twice = [1, 2].map(() => rebuild({ source, data, trust: world.trust, newest: true }))
+  const ends = (await Promise.allSettled(twice)).map(({ status }) => status)
+  assert.deepEqual(ends.toSorted(), ["fulfilled", "rejected"])
 })
 
 test("an export older than what the copy of the checkpoint says was published is refused", async (t) => {

@@ -96,6 +96,7 @@ const edits: Readonly<Record<string, [sql: string, rule: string]>> = {
   "a payload": ["UPDATE payloads SET bytes = x'00'", "payload"],
   "a payload taken away": ["DELETE FROM payloads", "payload"],
   "a blob's size": ["UPDATE blobs SET size = size + 1", "blob-facts"],
+  "a cosignature": ["INSERT INTO log_cosignatures VALUES (302, 'w.example/w1', 'garbage')", "cosignature"],
   "a trigger dropped": ["CREATE TABLE more (a)", "database"],
 }
 
@@ -243,4 +244,38 @@ test("data from before the log is refused with what to do", async (t) => {
     message: /before the registry kept a log/,
     hint: /publish/,
   })
+})
+
+test("an index that leads elsewhere is refused at start, and named by fsck", async (t) => {
+  const world = await stopped(t, 20)
+  const bytes = await readFile(ledgerOf(world))
+  // The version as an index holds it: after its model, without the row's time behind it.
+  const entries: number[] = []
+  for (let at = bytes.indexOf("acme/mnist1.0.7"); at !== -1; at = bytes.indexOf("acme/mnist1.0.7", at + 1)) {
+    if (
+      !bytes
+        .subarray(at + 15, at + 35)
+        .toString("latin1")
+        .startsWith("2026-")
+    )
+      entries.push(at)
+  }
+  assert.equal(entries.length, 1)
+  bytes[(entries[0] ?? 0) + 14] = "8".charCodeAt(0) + 1
+  await writeFile(ledgerOf(world), bytes)
+  await assert.rejects(startPeer(t, {}, world), { code: "STORE_FAILED" })
+  const { findings } = await fsck({ data: dataOf(world), trust: world.trust })
+  assert.ok(findings.some(({ rule }) => rule === "row") && findings.some(({ rule }) => rule === "database"))
+})
+
+test("fsck of a registry that runs and is published to finds nothing", async (t) => {
+  const peer = await startPeer(t)
+  await publishTo(peer, 20)
+  const publishing = publishTo(peer, 200, "acme/other")
+  for (let i = 0; i < 3; i++) {
+    assert.deepEqual((await fsck({ data: dataOf(peer.world), trust: peer.world.trust })).findings, [])
+  }
+  await publishing
+  const { size, findings } = await fsck({ data: dataOf(peer.world), trust: peer.world.trust, hashBlobs: true })
+  assert.deepEqual([size, findings], [222, []])
 })

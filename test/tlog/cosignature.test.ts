@@ -8,11 +8,14 @@ import {
   cosignedMessage,
   formatCheckpoint,
   formatNote,
+  joinCosignature,
   loadMldsa44,
   noteVerifier,
   openNote,
+  openWitnessed,
   parseCheckpoint,
   parseNote,
+  parsePolicy,
   parseVkey,
   splitCosignature,
   TlogError,
@@ -91,10 +94,33 @@ test("a note signature is no cosignature and a cosignature no note signature", a
   assert.ok(!noteVerifier(log.vkey).verify(bodyOf(42), cosignature.bytes.subarray(8)))
 })
 
-test("a time past 2^53 - 1 is refused, not rounded", () => {
-  assert.equal(splitCosignature(Uint8Array.of(0, 0x20, 0, 0, 0, 0, 0, 0, 1)), null)
-  assert.equal(splitCosignature(new Uint8Array(9).fill(0xff)), null)
-  assert.equal(splitCosignature(Uint8Array.of(0, 0x1f, 255, 255, 255, 255, 255, 255, 1))?.time, 2 ** 53 - 1)
+const dated = (time: bigint): Uint8Array => {
+  const bytes = new Uint8Array(72)
+  new DataView(bytes.buffer).setBigUint64(0, time)
+  return bytes
+}
+
+test("a time after the year 9999 is refused: no Date holds it, and beyond 2^53 it would be rounded", () => {
+  const last = BigInt(Date.parse("9999-12-31T23:59:59Z") / 1000)
+  assert.equal(splitCosignature(dated(last))?.time, Number(last))
+  for (const time of [last + 1n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
+    assert.equal(splitCosignature(dated(time)), null, String(time))
+  }
+  for (const time of [Number(last) + 1, -1, 0.5, Number.NaN, 2 ** 53]) {
+    assert.throws(() => joinCosignature({ time, signature: new Uint8Array(64) }), { code: "MALFORMED" })
+    assert.throws(() => cosignedMessage(4, "w.example", time, bodyOf(1)), { code: "MALFORMED" })
+  }
+})
+
+test("a cosignature that is well signed for a time after the year 9999 does not hold", async () => {
+  const [log, one] = [logSigner(), witness("w.example")]
+  const time = 2 ** 53 - 1
+  const signature = await one.sign(Buffer.from(`cosignature/v1\ntime ${time}\n${bodyOf(42)}`))
+  const bytes = Uint8Array.of(...dated(BigInt(time)).subarray(0, 8), ...signature)
+  const { name = "", id = "" } = parseVkey(one.vkey) ?? {}
+  const note = addSignatures(await signed(bodyOf(42), log), [{ name, id, bytes }])
+  const policy = parsePolicy(`witness w ${one.vkey}\nquorum w\n`)
+  assert.throws(() => openWitnessed(note, { origin, vkeys: [log.vkey], policy }), { code: "SIGNATURE_INVALID" })
 })
 
 test("other people's cosignatures carry the time they say", { skip }, () => {

@@ -3,9 +3,13 @@ import { existsSync, readFileSync } from "node:fs"
 import { test } from "node:test"
 import {
   addSignatures,
+  cosign,
   formatNote,
   noteLimits,
+  type NoteSignature,
+  type NoteSigner,
   noteVerifier,
+  type NoteVerifier,
   openNote,
   parseNote,
   parseSignatureLines,
@@ -92,15 +96,15 @@ test("a text may hold empty lines; the last one parts it from the signatures", (
   assert.equal(parseNote(`\n\n${signature}`).text, "\n")
 })
 
-test("caps: 64 KiB in UTF-8, 64 signatures, both exactly", () => {
+test("caps: 64 KiB in UTF-8, 80 signatures, both exactly", () => {
   const room = noteLimits.bytes - signature.length - 2 // the dash has three bytes
   const filled = (length: number): string => `${"x".repeat(length - 2)}\n\n${signature}`
   assert.equal(Buffer.byteLength(filled(room)), noteLimits.bytes)
   parseNote(filled(room))
   assert.throws(() => parseNote(filled(room + 1)), { code: "MALFORMED" })
   assert.throws(() => parseNote(`${"é".repeat(40_000)}\n\n${signature}`), { code: "MALFORMED" })
-  parseNote(`x\n\n${signature.repeat(64)}`)
-  assert.throws(() => parseNote(`x\n\n${signature.repeat(65)}`), { code: "MALFORMED" })
+  parseNote(`x\n\n${signature.repeat(80)}`)
+  assert.throws(() => parseNote(`x\n\n${signature.repeat(81)}`), { code: "MALFORMED" })
 })
 
 test("every mangled note is refused with a code, or is another note with one spelling", () => {
@@ -132,6 +136,61 @@ test("unknown keys are ignored, a known key's bad signature is not", async () =>
   const poisoned = addSignatures(note, foreign)
   assert.throws(() => openNote(poisoned, both), { code: "SIGNATURE_INVALID" })
   assert.equal(openNote(poisoned, [noteVerifier(one.vkey)]).verified.length, 1)
+})
+
+/** Counts how often it is asked. */
+function counting(vkey: string): { readonly verifier: NoteVerifier; asked: number } {
+  const inner = noteVerifier(vkey)
+  const counted = {
+    asked: 0,
+    verifier: {
+      ...inner,
+      verify: (text: string, bytes: Uint8Array): boolean => {
+        counted.asked++
+        return inner.verify(text, bytes)
+      },
+    },
+  }
+  return counted
+}
+
+test("a line that is repeated is verified once, and told once; unknown keys are not verified at all", async () => {
+  const [log, stranger] = [logSigner(), logSigner("stranger.example")]
+  const note = parseNote(await signed(bodyOf(42), log))
+  const [line = note.signatures[0], other] = parseNote(await signed(bodyOf(42), log, stranger)).signatures
+  assert.ok(line !== undefined && other !== undefined)
+  const counted = counting(log.vkey)
+  const full = formatNote({
+    ...note,
+    signatures: [...Array(60).fill(line), ...Array(20).fill(other)] as NoteSignature[],
+  })
+  assert.deepEqual(openNote(full, [counted.verifier]).verified, [line])
+  assert.equal(counted.asked, 1)
+})
+
+const datedBy = async (by: NoteSigner, count: number): Promise<NoteSignature[]> =>
+  Promise.all(Array.from({ length: count }, (_, at) => cosign(bodyOf(42), by, at + 1)))
+
+test("a key that signed too often: 16 of all keys are always looked at, of more at most 4 by one key", async () => {
+  const [log, one] = [logSigner(), witness("one.example")]
+  const others = await Promise.all(
+    Array.from({ length: 13 }, async (_, at) => {
+      const by = witness(`w${at}.example`)
+      return { vkey: by.vkey, signature: await cosign(bodyOf(42), by, 1) }
+    }),
+  )
+  const opened = async (own: number, foreign: number): Promise<{ verified: number; asked: number }> => {
+    const lines = [...(await datedBy(one, own)), ...others.slice(0, foreign).map(({ signature: line }) => line)]
+    const counted = counting(one.vkey)
+    const verifiers = [counted.verifier, ...others.map(({ vkey }) => noteVerifier(vkey))]
+    const { verified } = openNote(addSignatures(await signed(bodyOf(42), log), lines), verifiers)
+    return { verified: verified.length, asked: counted.asked }
+  }
+  assert.deepEqual(await opened(16, 0), { verified: 16, asked: 16 })
+  assert.deepEqual(await opened(4, 13), { verified: 17, asked: 4 })
+  await assert.rejects(opened(17, 0), { code: "MALFORMED" })
+  await assert.rejects(opened(5, 12), { code: "MALFORMED" })
+  await assert.rejects(opened(79, 0), { code: "MALFORMED" })
 })
 
 test("same name, another key: its signature is a stranger's", async () => {

@@ -14,7 +14,6 @@ import {
   type Policy,
   type Quorum,
   TlogError,
-  witnessesOf,
 } from "@weighlock/tlog"
 import { mangled } from "./manglings.ts"
 import { bodyOf, logSigner, origin, quantumWitness, signed, witness } from "./signers.ts"
@@ -99,10 +98,10 @@ test("white space, comments, URLs, order, keys of both kinds, names of any scrip
   )
   assert.deepEqual(policy.logs, [{ vkey: log.vkey, url: "https://log.example" }])
   assert.deepEqual(
-    witnessesOf(policy).map(({ name }) => name),
+    policy.witnesses.map(({ name }) => name),
     ["K", "\u212a", "later"],
   )
-  assert.equal(witnessesOf(policy)[0]?.url, "https://w.example/prefix")
+  assert.equal(policy.witnesses[0]?.url, "https://w.example/prefix")
 })
 
 test("32 witnesses in 32 groups", () => {
@@ -225,6 +224,42 @@ test("cosignatures without the log's own signature, and a witness's that fails",
   const later = addSignatures(await signed(bodyOf(42), log), [redated])
   assert.throws(() => openWitnessed(later, opened), { code: "SIGNATURE_INVALID" })
   assert.equal(openWitnessed(later, { ...opened, policy: parsePolicy("quorum none\n") }).quorum, true)
+})
+
+/** `all` of so many, of which every witness cosigns, beside 16 keys of the log. */
+async function largest(count: number, make: (at: number) => NoteSigner): Promise<boolean> {
+  const all = Array.from({ length: count }, (_, at) => make(at))
+  const words = all.map((_, at) => `w${at}`)
+  const policy = parsePolicy(
+    `${all.map(({ vkey }, at) => `witness w${at} ${vkey}\n`).join("")}group g all ${words.join(" ")}\nquorum g\n`,
+  )
+  const logs = Array.from({ length: 16 }, () => logSigner())
+  const note = await signed(bodyOf(42), ...logs)
+  const cosignatures = await Promise.all(all.map((by) => cosign(bodyOf(42), by, 7)))
+  const vkeys = logs.map(({ vkey }) => vkey)
+  return openWitnessed(addSignatures(note, cosignatures), { origin, vkeys, policy }).quorum
+}
+
+test("a policy that can be written can be met: 64 witnesses, and as many of ML-DSA-44 as fit in a checkpoint", async () => {
+  assert.equal(await largest(64, (at) => witness(`w${at}.example`)), true)
+  await assert.rejects(
+    largest(65, (at) => witness(`w${at}.example`)),
+    { code: "MALFORMED" },
+  )
+  assert.equal(await largest(17, (at) => quantumWitness(`w${at}.example`)), true)
+  await assert.rejects(
+    largest(18, (at) => quantumWitness(`w${at}.example`)),
+    { code: "MALFORMED" },
+  )
+})
+
+test("a witness whose cosignature no checkpoint can hold, or no one can make, is refused", () => {
+  const [short, long] = ["w".repeat(255), "w".repeat(256)]
+  parsePolicy(`witness w ${quantumWitness(short).vkey}\nquorum w\n`)
+  parsePolicy(`witness w ${witness(long).vkey}\nquorum w\n`)
+  for (const by of [quantumWitness(long), witness("w".repeat(60_000))]) {
+    assert.throws(() => parsePolicy(`witness w ${by.vkey}\nquorum none\n`), { code: "MALFORMED" })
+  }
 })
 
 test("one witness's many cosignatures are one witness", async () => {

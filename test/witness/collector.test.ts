@@ -1,19 +1,23 @@
 /** The log's side: cosignatures are gathered from real witnesses, and hostile ones get nowhere. */
 import assert from "node:assert/strict"
+import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { type TestContext, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
-import { type CollectorOptions, type CosignedCheckpoint, WitnessCollector } from "@weighlock/registry"
+import { type CollectorOptions, type CosignedCheckpoint, Gathering, WitnessCollector } from "@weighlock/registry"
 import {
   cosign,
+  formatCheckpoint,
+  formatNote,
   formatSignatureLines,
   type NoteSigner,
   openWitnessed,
   parseAddCheckpoint,
   parseNote,
   parsePolicy,
+  parseVkey,
 } from "@weighlock/tlog"
 import { witness as witnessKey } from "../tlog/signers.ts"
 import { GrownLog } from "./grown-log.ts"
@@ -45,7 +49,7 @@ function collect(
   const [stored, warnings]: [CosignedCheckpoint[], unknown[]] = [[], []]
   const notes = options.notes ?? new Map<number, string>()
   const collector = new WitnessCollector({
-    log: { policy },
+    log: { origin: log.origin, policy },
     newest: () => ({ size: log.size, note: notes.get(log.size) ?? "" }),
     consistency: async (from, to) => log.proof(from, to),
     store: async (cosigned) => void stored.push(cosigned),
@@ -387,4 +391,66 @@ test("a cosignature that can't be stored meets no quorum", async (t) => {
   collector.poke()
   await until(() => warnings.length === 1, "a warning")
   assert.equal(collector.status().quorum, null)
+})
+
+for (const [what, answer] of Object.entries({
+  "is ahead": (response) => response.writeHead(409, { "content-type": "text/x.tlog.size" }).end("11\n"),
+  refuses: (response) => response.writeHead(422).end("two trees of one size\n"),
+} satisfies Record<string, (response: ServerResponse) => unknown>)) {
+  test(`what a witness shows that ${what} is looked at, and one that shows nothing proves nothing`, async (t) => {
+    const log = new GrownLog().grow(10)
+    const [one, two] = [witnessKey("1.example"), witnessKey("2.example")]
+    const shows = await puppet(t, (request, response) =>
+      request.method === "GET" ? response.end(`shown at ${request.url}`) : answer(response),
+    )
+    const silent = await puppet(t, (request, response) =>
+      request.method === "GET" ? response.writeHead(404).end() : answer(response),
+    )
+    const policy = policyOf(
+      [
+        { name: "one", vkey: one.vkey, url: `${shows.url}/prefix` },
+        { name: "two", vkey: two.vkey, url: silent.url },
+      ],
+      "group both all one two\nquorum both",
+    )
+    const [seen, proofs]: [string[], string[]] = [[], []]
+    const { collector } = collect(t, log, policy, {
+      notes: await notesOf(log, 10, 10),
+      disproof: async (note) => (seen.push(note) < 2 ? null : "so it is"),
+      onDisproved: (proof) => void proofs.push(proof),
+    })
+    assert.equal(await collector.disproof(), null)
+    const hash = createHash("sha256").update(log.origin).digest("hex")
+    assert.deepEqual(seen, [`shown at /prefix/${hash}/checkpoint`])
+    collector.poke()
+    await until(() => proofs.length === 1, "the proof")
+    assert.match(proofs[0] ?? "", /one shows that so it is/)
+  })
+}
+
+test("more cosignatures than a note can hold: those that fit stay", () => {
+  const signers = Array.from({ length: 200 }, (_, at) => witnessKey(`w.example/${at}`))
+  const policy = policyOf([{ name: "w", vkey: signers[0]?.vkey ?? "" }], "quorum w")
+  const gathering = new Gathering(policy)
+  const origin = "log.example/x"
+  const text = formatCheckpoint({ origin, size: 3, root: new Uint8Array(32) })
+  const target = {
+    size: 3,
+    note: formatNote({ text, signatures: [{ name: origin, id: "00000001", bytes: new Uint8Array(64) }] }),
+  }
+  const add = ({ vkey }: NoteSigner): number => {
+    const { name = "", id = "" } = parseVkey(vkey) ?? {}
+    const { note } = gathering.add(target, vkey, { time: 5, signature: { name, id, bytes: new Uint8Array(72) } })
+    return parseNote(note).signatures.length
+  }
+  const held = signers.map((signer) => {
+    try {
+      return add(signer)
+    } catch {
+      return -1
+    }
+  })
+  const full = held.indexOf(-1)
+  assert.ok(full > 1)
+  assert.equal(add(signers[0] as NoteSigner), full + 1)
 })

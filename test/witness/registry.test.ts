@@ -1,8 +1,11 @@
 /** A registry whose trust root asks for two witnesses, with real ones: what readers are shown, and when one is away. */
 import assert from "node:assert/strict"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import {
@@ -13,9 +16,10 @@ import {
   trustRootPayloadType,
 } from "@weighlock/manifest"
 import { formatPrivateKey, generateEd25519, signerFor } from "@weighlock/manifest/node"
-import { addLog, type RunningWitness, startWitness } from "@weighlock/registry"
+import { addLog, type RegistryError, type RunningWitness, startWitness } from "@weighlock/registry"
 import { formatVkey, openWitnessed, parseProof, parseWitnessPolicy, type WitnessedCheckpoint } from "@weighlock/tlog"
 import { origin, type Peer, random, signed, startPeer, type World } from "../registry/support.ts"
+import { GrownLog } from "./grown-log.ts"
 
 interface Watched extends World {
   readonly witnesses: RunningWitness[]
@@ -116,4 +120,123 @@ test("degrade: the newest is shown, with the signatures there are", async (t) =>
   await peer.publish(await signed(world, [bytes], { version: "1.0.0" }))
   const { checkpoint, quorum } = world.open(await checkpointOf(peer))
   assert.deepEqual([checkpoint.size, quorum], [3, false])
+})
+
+async function publish(peer: Peer, world: World, version: string): Promise<number> {
+  const bytes = Buffer.from("a model")
+  await peer.upload(bytes)
+  return (await peer.publish(await signed(world, [bytes], { version }))).status
+}
+
+async function witnessed(peer: Peer, world: Watched, size: number): Promise<void> {
+  const isShown = async (): Promise<boolean> => {
+    const { checkpoint, quorum } = world.open(await checkpointOf(peer))
+    return quorum && checkpoint.size === size
+  }
+  await until(isShown, `a quorum at ${size}`)
+}
+
+test("require: what was shown without witnesses is shown until they have caught up; the folder too", async (t) => {
+  const world = await makeWatched(t)
+  const publishLog = join(world.folder, "published")
+  const first = await startPeer(t, { publishLog }, world)
+  await witnessed(first, world, 2)
+  await world.witnesses[1]?.close()
+  assert.equal(await publish(first, world, "1.0.0"), 201)
+  await first.close() // 3 was shown, and 2 is witnessed
+  const config = { publishLog, witness: { mode: "require" as const } }
+  for (const _ of [1, 2]) {
+    const peer = await startPeer(t, config, world)
+    assert.equal(world.open(await checkpointOf(peer)).checkpoint.size, 3)
+    await peer.close()
+  }
+  const peer = await startPeer(t, config, world)
+  assert.equal(await publish(peer, world, "1.1.0"), 201)
+  assert.equal(world.open(await checkpointOf(peer)).checkpoint.size, 3)
+  await world.restart(1)
+  await witnessed(peer, world, 4)
+  assert.equal(world.open(await readFile(join(publishLog, "checkpoint"), "utf8")).checkpoint.size >= 3, true)
+})
+
+test("a registry on an old backup does not start when a witness proves it", async (t) => {
+  const world = await makeWatched(t)
+  const peer = await startPeer(t, {}, world)
+  await witnessed(peer, world, 2)
+  await peer.close()
+  const data = join(world.folder, "data")
+  await cp(data, join(world.folder, "backup"), { recursive: true }) // with the copy of the checkpoint in it
+  const newer = await startPeer(t, {}, world)
+  assert.equal(await publish(newer, world, "1.0.0"), 201)
+  await witnessed(newer, world, 3)
+  await newer.close()
+  await rm(data, { recursive: true })
+  await cp(join(world.folder, "backup"), data, { recursive: true })
+  await world.witnesses[0]?.close() // one that lives is enough
+  await assert.rejects(startPeer(t, {}, world), {
+    code: "STORE_FAILED",
+    message: /w1 shows that 3 entries were published/,
+  })
+})
+
+test("a registry that finds out later that another one signs with its key signs nothing more", async (t) => {
+  const world = await makeWatched(t)
+  const setUp = await startPeer(t, {}, world)
+  await witnessed(setUp, world, 2)
+  await setUp.close()
+  const clone = join(world.folder, "clone")
+  await cp(join(world.folder, "data"), clone, { recursive: true })
+  const fatal = Promise.withResolvers<RegistryError>()
+  const [one, other] = [
+    await startPeer(t, {}, world),
+    await startPeer(t, { data: clone, onFatal: fatal.resolve }, world),
+  ]
+  assert.equal(await publish(one, world, "1.0.0"), 201)
+  await witnessed(one, world, 3)
+  assert.equal(await publish(other, world, "2.0.0"), 201)
+  const { code, message } = await fatal.promise
+  assert.equal(code, "STORE_FAILED")
+  assert.match(message, /another history of 3 entries/)
+  assert.equal(await publish(other, world, "3.0.0"), 503)
+  assert.equal(await publish(one, world, "3.0.0"), 201)
+})
+
+test("a witness that only claims to have seen more stops nobody", async (t) => {
+  const world = await makeWatched(t)
+  const stranger = new GrownLog().grow(1000)
+  const note = await stranger.note() // of the same name, by another key
+  const liar = createServer((request, response) => {
+    request.resume()
+    if (request.method === "GET") return response.end(note)
+    return response.writeHead(409, { "content-type": "text/x.tlog.size" }).end("1000\n")
+  })
+  await new Promise<void>((resolve) => void liar.listen(0, "127.0.0.1", resolve))
+  t.after(() => liar.close())
+  const url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`
+  const failures: unknown[] = []
+  const config = {
+    witness: { mode: "degrade" as const, urls: { w1: url } },
+    onFatal: (error: unknown) => failures.push(error),
+  }
+  const peer = await startPeer(t, config, world)
+  const isAhead = async (): Promise<boolean> => {
+    const { json } = await peer.call("GET", "/readyz")
+    return JSON.stringify(json).includes('"ahead"')
+  }
+  await until(isAhead, "the claim")
+  await sleep(100)
+  assert.equal(await publish(peer, world, "1.0.0"), 201)
+  assert.deepEqual(failures, [])
+})
+
+test("a cosignature that the disk does not take ends the process", async (t) => {
+  const world = await makeWatched(t)
+  const fatal = Promise.withResolvers<RegistryError>()
+  const peer = await startPeer(t, { onFatal: fatal.resolve }, world)
+  await witnessed(peer, world, 2)
+  const db = new DatabaseSync(join(world.folder, "data", "ledger.sqlite"))
+  db.exec("CREATE TRIGGER full BEFORE INSERT ON log_cosignatures BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+  db.close()
+  assert.equal(await publish(peer, world, "1.0.0"), 201)
+  assert.equal((await fatal.promise).code, "STORE_FAILED")
+  assert.equal(await publish(peer, world, "2.0.0"), 503)
 })

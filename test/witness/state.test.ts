@@ -90,6 +90,18 @@ test("one process a folder; none without a witness in it", async (t) => {
   await assert.rejects(startWitness({ data, port: 65_536, logLevel: "silent" }), { code: "CONFLICT" })
 })
 
+test("a key is added while the witness cosigns", async (t) => {
+  const log = new GrownLog()
+  const data = folderOf(t)
+  const witness = await start(t, data, [log])
+  for (let size = 1; size <= 60; size++) {
+    log.grow(1)
+    const asked = ask(witness.url, await log.request(size - 1, size))
+    for (let i = 0; i < 4; i++) await addLog({ data, vkey: log.signer.vkey })
+    assert.equal((await asked).status, 200)
+  }
+})
+
 test("what is no log to watch", async (t) => {
   const data = folderOf(t)
   const { vkey } = await initWitness({ data, name })

@@ -3,7 +3,7 @@
  * synced too.
  */
 import { randomBytes } from "node:crypto"
-import { link, mkdir, open, rename, unlink } from "node:fs/promises"
+import { type FileHandle, link, mkdir, open, rename, unlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 
 /** Of files being written: whatever ends so was left by a process that died. */
@@ -56,6 +56,20 @@ export async function replaceFile(path: string, bytes: Uint8Array, mode = 0o600)
     throw error
   }
   await syncFolder(dirname(path))
+}
+
+/**
+ * What a regular file held when it was asked how much that is; `null` for what is none, or has changed its size since. A file
+ * that grows while it is read can't make anyone read on.
+ */
+export async function readWhole(file: FileHandle): Promise<Uint8Array | null> {
+  const found = await file.stat()
+  if (!found.isFile()) return null
+  const bytes = Buffer.alloc(found.size + 1)
+  let size = 0
+  for (let got = -1; got !== 0 && size < bytes.length; size += got)
+    got = (await file.read(bytes, size, bytes.length - size, size)).bytesRead
+  return size === found.size ? bytes.subarray(0, size) : null
 }
 
 export async function syncFolder(path: string): Promise<void> {

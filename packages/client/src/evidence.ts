@@ -2,21 +2,21 @@
  * When a log contradicts what was seen of it, both signed statements are kept, so that someone who trusts neither this
  * machine nor the registry can look at them alone.
  *
- *     <state>/seen/<pin>/evidence/20261123T120000Z-ROLLBACK-1f0c9a77/
+ *     <state>/seen/<pin>/evidence/20261123T120000Z-ROLLBACK-1f0c9a7758b1d2e4/
  *         seen.checkpoint   what this machine had verified      (as a signed note, byte for byte)
  *         shown.checkpoint  what it was shown afterwards
  *         proof.json        for a fork: the root that the later state has for the earlier size, proven
  *         README.txt        how to check it
  */
-import { createHash } from "node:crypto"
-import { readdir } from "node:fs/promises"
-import { join } from "node:path"
+import { createHash, randomBytes } from "node:crypto"
+import { mkdir, readdir, rename, rm } from "node:fs/promises"
+import { dirname, join } from "node:path"
 import { canonicalJson, decodeUtf8, encodeBase64, type TrustRoot } from "@weighlock/manifest"
 import type { Hash } from "@weighlock/tlog"
-import { createFile, makeFolder } from "./durable.ts"
+import { createFile, makeFolder, syncFolder, temporarySuffix } from "./durable.ts"
 import type { SignedCheckpoint } from "./seen.ts"
 
-/** A log that contradicts itself at every question must not fill the disk. */
+/** Of each code: a log that contradicts itself at every question must not fill the disk, nor rollbacks hide a fork. */
 const mostKept = 100
 
 export interface Contradiction {
@@ -36,31 +36,39 @@ export interface EvidenceProof {
   readonly proof: readonly Hash[]
 }
 
-/** The folder it was written to; the same contradiction again gives the same one. Never throws: `null` where it could not be kept. */
-export async function keepEvidence(
-  folder: string,
-  found: Contradiction,
-  log: TrustRoot["log"],
-): Promise<string | null> {
+/** A folder of its own in `all`, whole or absent; the same contradiction again gives the same one. Never throws: `null` where it could not be kept. */
+export async function keepEvidence(all: string, found: Contradiction, log: TrustRoot["log"]): Promise<string | null> {
   try {
-    const all = join(folder, "evidence")
     const about = `${found.code}-${digestOf(found)}`
     const kept = await readdir(all).catch(() => [])
     const before = kept.find((name) => name.endsWith(`-${about}`))
     if (before !== undefined) return join(all, before)
-    if (kept.length >= mostKept) return null
+    if (kept.filter((name) => name.includes(`-${found.code}-`)).length >= mostKept) return null
     const own = join(all, `${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${about}`)
-    await makeFolder(own)
-    for (const [name, text] of files(found, log)) await createFile(join(own, name), Buffer.from(text))
+    await makeFolder(all)
+    await createFolder(own, files(found, log))
     return own
   } catch {
     return null
   }
 }
 
+async function createFolder(path: string, texts: readonly [string, string][]): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}${temporarySuffix}`)
+  try {
+    await mkdir(temporary, { mode: 0o700 })
+    for (const [name, text] of texts) await createFile(join(temporary, name), Buffer.from(text))
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true })
+    throw error
+  }
+  await syncFolder(dirname(path))
+}
+
 function digestOf({ seen, shown }: Contradiction): string {
   const both = [seen, shown].map(({ note }) => note?.split("\n\n")[0] ?? "").join("\n\n")
-  return createHash("sha256").update(both).digest("hex").slice(0, 8)
+  return createHash("sha256").update(both).digest("hex").slice(0, 16)
 }
 
 function files(found: Contradiction, log: TrustRoot["log"]): [string, string][] {

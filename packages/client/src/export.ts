@@ -34,6 +34,7 @@ import type { LogHead } from "./log-head.ts"
 import { limitOf, payloadPath } from "./log-reader.ts"
 import type { SignedCheckpoint } from "./seen.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
+import { requireQuorum, untilWitnessed } from "./witnessed.ts"
 
 const width = 256
 /** Bundles under way at once. */
@@ -57,11 +58,7 @@ export interface Exported {
  */
 export async function exportLog(folder: string, options: ClientOptions): Promise<Exported> {
   return await withSession(options, undefined, async (session) => {
-    const head = await readHead(session)
-    if (!head.quorum)
-      throw new ClientError("NOT_YET_WITNESSED", "too few witnesses have confirmed the log's newest state", {
-        hint: "export again in a few seconds",
-      })
+    const head = await untilWitnessed(async () => requireQuorum(await readHead(session)), session.signal)
     try {
       return await new Export(folder, session, head).run()
     } catch (error) {
@@ -183,7 +180,10 @@ class Export {
     if (leaf === null || leaf.payload.inline !== undefined) return
     const { sha256, size } = leaf.payload
     const path = payloadPath(sha256)
-    if (size > limits.payload || (await this.#own(path, limits.payload)) !== null) return
+    if (size > limits.payload) return
+    const own = await this.#own(path, limits.payload)
+    if (own !== null && sha256Hex(own) !== sha256) throw conflict(join(this.#folder, path))
+    if (own !== null) return
     const bytes = await this.#session.log.payload(sha256)
     if (sha256Hex(bytes) !== sha256) throw new TlogError("PROOF_INVALID", `${path} has the SHA-256 ${sha256Hex(bytes)}`)
     await this.#write(path, bytes)

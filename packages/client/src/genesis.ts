@@ -3,7 +3,7 @@
  * keys. A log that belongs to another trust root is another registry's, whoever signed its checkpoint.
  */
 import { ManifestError, type TrustChain, verifyGenesis } from "@weighlock/manifest"
-import { type Checkpoint, hashLeaf, proveInclusion, readEntry, TlogError } from "@weighlock/tlog"
+import { type Checkpoint, hashLeaf, type LogSource, proveInclusion, readEntry, TlogError } from "@weighlock/tlog"
 import { ClientError } from "./errors.ts"
 import { isNoAnswer, type LogReader } from "./log-reader.ts"
 
@@ -19,12 +19,16 @@ export async function requireOurGenesis({ log, trustChain }: GenesisView, checkp
     verifyGenesis(entry, hashes, checkpoint, trustChain)
   } catch (error) {
     if (isNoAnswer(error)) throw error
-    await requireByTiles(log, trustChain, checkpoint)
+    await requireGenesisByTiles(log, trustChain, checkpoint)
   }
 }
 
-/** A helper route is not the last word: the log's own files are. */
-async function requireByTiles(log: LogReader, trustChain: TrustChain, checkpoint: Checkpoint): Promise<void> {
+/** A helper route is not the last word: the log's own files are. Throws LOG_INVALID. */
+export async function requireGenesisByTiles(
+  log: LogSource,
+  trustChain: TrustChain,
+  checkpoint: Checkpoint,
+): Promise<void> {
   try {
     const entry = await readEntry(log, 0, checkpoint.size)
     const hashes = await proveInclusion(log, 0, checkpoint, hashLeaf(entry))

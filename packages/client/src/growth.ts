@@ -6,6 +6,7 @@
  *     seen 1042, shown 1030 in a bundle: may be an older proof of the same history, so the same question
  *     seen 1042, shown 1030 as the newest: ROLLBACK
  */
+import { join } from "node:path"
 import type { TrustChain } from "@weighlock/manifest"
 import { equalHashes, ForkError, type Hash, proveConsistency, TlogError, verifyConsistency } from "@weighlock/tlog"
 import { ClientError } from "./errors.ts"
@@ -83,7 +84,7 @@ export async function contradiction(
   found: Contradiction,
   cause?: unknown,
 ): Promise<ClientError> {
-  const kept = await keepEvidence(seen.folder, found, trustChain.current.log)
+  const kept = await keepEvidence(join(seen.folder, "evidence"), found, trustChain.current.log)
   return new ClientError(found.code, found.what, {
     cause,
     hint:

@@ -1,18 +1,28 @@
 /**
  * What happened to a model, as the log has it: every entry proven to be in the log, linked to the one before without a
- * gap, and its signatures checked. The registry could still leave out the newest ones; `audit` finds that.
+ * gap, and judged by the rules: what it says was published is what was signed, by keys that may. The registry could still leave out the newest ones; `audit` finds that.
  *
  *     for (const { at, version, signers } of (await modelHistory("acme/mnist", options)).entries) …
  */
-import { type Leaf, limits, ManifestError, openEntry, parseLeaf, parseModelName, publicKeys } from "@weighlock/manifest"
+import {
+  HistoryError,
+  type Leaf,
+  limits,
+  ManifestError,
+  openEntry,
+  parseLeaf,
+  parseModelName,
+  publicKeys,
+} from "@weighlock/manifest"
 import { type Checkpoint, equalHashes, hashLeaf } from "@weighlock/tlog"
-import { ClientError } from "./errors.ts"
 import { requireOurGenesis } from "./genesis.ts"
 import { proveGrowth } from "./growth.ts"
 import { asMembers, bytesOf, countOf, hashesOf, listOf, malformed, parseMembers, textOf } from "./json-answer.ts"
 import { keepSeen, provenEntry, requireFreshHead } from "./log.ts"
 import { openHead } from "./log-head.ts"
+import { judgeLoneEntry } from "./lone-entry.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
+import { requireQuorum } from "./witnessed.ts"
 
 /** Of a thousand entries each. */
 const mostPages = 1000
@@ -38,12 +48,12 @@ export interface ModelHistory {
   readonly entries: readonly HistoryEntry[]
 }
 
-/** Throws NOT_FOUND when nothing was ever logged of that model, LOG_INVALID, NOT_YET_WITNESSED, STALE, ROLLBACK. */
+/** Throws NOT_FOUND when nothing was ever logged of that model, LOG_INVALID, RULE_BROKEN, NOT_YET_WITNESSED, STALE, ROLLBACK. */
 export async function modelHistory(model: string, options: ClientOptions): Promise<ModelHistory> {
   parseModelName(model)
   return await withSession(options, undefined, async (session) => {
     const entries: HistoryEntry[] = []
-    const chain = { seq: 0, prev: new Uint8Array(0) as Uint8Array, index: 1 }
+    const chain: ModelChain = { seq: 0, prev: new Uint8Array(0), index: 1, versions: new Set() }
     let after: number | null = null
     for (let count = 0; count < mostPages; count++) {
       const page = await readPage(session, model, after)
@@ -89,14 +99,18 @@ async function acceptCheckpoint(session: Session, note: string): Promise<Checkpo
   const seen = await session.seen.read()
   const head = openHead(Buffer.from(note), session.trustChain)
   await proveGrowth(session, seen, head)
-  if (!head.quorum)
-    throw new ClientError("NOT_YET_WITNESSED", "too few witnesses have confirmed this state of the log", {
-      hint: "ask again in a few seconds",
-    })
-  requireFreshHead(head, session.maxStaleness, new Date())
+  requireFreshHead(requireQuorum(head), session.maxStaleness, new Date())
   if (seen.checkpoint.size === 0) await requireOurGenesis(session, head.checkpoint)
   await keepSeen(session, head, seen)
   return head.checkpoint
+}
+
+/** What was read of a model so far. */
+interface ModelChain {
+  seq: number
+  prev: Uint8Array
+  index: number
+  readonly versions: Set<string>
 }
 
 /** Opens the next entry of the chain and moves `chain` past it. */
@@ -105,7 +119,7 @@ async function openLinked(
   model: string,
   index: number,
   entry: Uint8Array,
-  chain: { seq: number; prev: Uint8Array; index: number },
+  chain: ModelChain,
 ): Promise<HistoryEntry> {
   const leaf = parseLeaf(entry)
   const linked =
@@ -116,7 +130,11 @@ async function openLinked(
       `entry ${index} does not follow the ${chain.seq} entries of ${model} before it`,
     )
   const payload = leaf.payload.inline === undefined ? await session.log.payload(leaf.payload.sha256) : null
-  const { signers } = openEntry(entry, payload, publicKeys(session.trustChain.current), "every")
+  const opened = openEntry(entry, payload, publicKeys(session.trustChain.current), "every")
+  judgeLoneEntry(session.trustChain, index, opened)
+  const { subject = "", signers } = opened
+  if (chain.versions.has(subject)) throw new HistoryError("binding", `${model}@${subject} was published before`)
+  chain.versions.add(subject)
   chain.seq++
   chain.prev = hashLeaf(entry)
   chain.index = index
@@ -125,7 +143,7 @@ async function openLinked(
     seq: leaf.seq,
     op: leaf.op,
     at: new Date(leaf.at),
-    subject: leaf.subject ?? "",
+    subject,
     digest: leaf.payload.sha256,
     signers,
   }

@@ -13,11 +13,11 @@ import {
   type VerifiedManifest,
 } from "@weighlock/manifest"
 import { listFiles } from "@weighlock/manifest/node"
-import { setTimeout as pause } from "node:timers/promises"
 import { ClientError } from "./errors.ts"
 import { admit, resolve, type Resolved } from "./resolve.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
 import { uploadMissing } from "./upload.ts"
+import { untilWitnessed } from "./witnessed.ts"
 
 export interface Published {
   readonly manifest: VerifiedManifest
@@ -25,10 +25,6 @@ export interface Published {
   /** `false` when the registry had this very version already. */
   readonly created: boolean
 }
-
-/** How long the witnesses may take to confirm what was published, ms; and how often the registry is asked. */
-const witnessPatience = 10_000
-const witnessPause = 250
 
 /**
  * `envelope` is signed over the manifest of the files below `path`. Safe to repeat: the same envelope gives the same
@@ -63,24 +59,12 @@ export async function publishModel(path: string, envelope: Envelope, options: Cl
 /** The answer, verified; where the trust root asks for witnesses, the first answer that enough of them have cosigned. */
 async function receipt(session: Session, { model, digest }: Manifest, body: Uint8Array): Promise<Resolved> {
   const reference = { model, selector: { by: "digest", digest } } as const
-  const deadline = performance.now() + witnessPatience
-  try {
-    return await admit(session, reference, parseBundle(body))
-  } catch (error) {
-    if (!isNotYetWitnessed(error)) throw error
-  }
-  for (;;) {
-    await pause(witnessPause, undefined, session.signal === undefined ? {} : { signal: session.signal })
-    try {
-      return await resolve(session, reference)
-    } catch (error) {
-      if (!isNotYetWitnessed(error) || performance.now() + witnessPause > deadline) throw error
-    }
-  }
-}
-
-function isNotYetWitnessed(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "NOT_YET_WITNESSED"
+  let answered: Uint8Array | null = body
+  return await untilWitnessed(async () => {
+    const first = answered
+    answered = null
+    return first === null ? await resolve(session, reference) : await admit(session, reference, parseBundle(first))
+  }, session.signal)
 }
 
 async function locate(

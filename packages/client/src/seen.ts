@@ -15,7 +15,7 @@ import { homedir } from "node:os"
 import { join } from "node:path"
 import { decodeUtf8, limits, type TrustChain } from "@weighlock/manifest"
 import { type Checkpoint, emptyCheckpoint, equalHashes, openCheckpoint } from "@weighlock/tlog"
-import { createFile, makeFolder, syncFolder } from "./durable.ts"
+import { createFile, makeFolder, readWhole, syncFolder } from "./durable.ts"
 import { ClientError } from "./errors.ts"
 
 /** A checkpoint and the signed note that says it; `null` is the empty log, which nobody needs to sign. */
@@ -153,9 +153,10 @@ async function readSmall(path: string): Promise<Uint8Array | null> {
   let file: FileHandle | null = null
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    const found = await file.stat()
-    if (!found.isFile() || found.size > limits.checkpoint) throw damaged(path, "it is no file of a checkpoint's size")
-    return await file.readFile()
+    const { size } = await file.stat()
+    const bytes = size > limits.checkpoint ? null : await readWhole(file)
+    if (bytes === null) throw damaged(path, "it is no file of a checkpoint's size")
+    return bytes
   } catch (cause) {
     if (cause instanceof ClientError) throw cause
     const { code } = cause as NodeJS.ErrnoException

@@ -92,7 +92,8 @@ export async function verifyLogProof(request: LogProofRequest): Promise<Verified
 
 function openLogProof({ entry, proof, trustChain }: LogProofRequest): { index: number; head: LogHead } {
   try {
-    const { index, hashes, checkpoint: note } = parseProof(proof)
+    const { index, hashes, checkpoint: note, extra } = parseProof(proof)
+    if (extra !== undefined) throw new ManifestError("LOG_INVALID", "the proof carries extra data, which nothing signs")
     const head = openHead(Buffer.from(note), trustChain)
     const { size, root } = head.checkpoint
     verifyInclusion({ leaf: hashLeaf(entry), index, size, root, proof: hashes })

@@ -15,7 +15,6 @@ import { envelopeOf, type Leaf, type LeafOp, parseLeaf } from "./leaf.ts"
 import { HistoryError } from "./rules.ts"
 import { parseStatement, statementPayloadType } from "./statement.ts"
 import { trustRootPayloadType } from "./trust.ts"
-import { rootSignatures } from "./trust-chain.ts"
 import { type Verifiers, verifyWith } from "./verifiers.ts"
 
 declare const opened: unique symbol
@@ -23,14 +22,8 @@ declare const opened: unique symbol
 /** What a payload says, as far as rules ask. */
 export type EntryContent =
   | { readonly kind: "genesis"; readonly origin: string; readonly trustRoot: string; readonly vkey: string }
-  | {
-      readonly kind: "trust"
-      readonly registry: string
-      readonly version: number
-      /** Distinct keys of its own root role that signed, and how many must. */
-      readonly signed: number
-      readonly threshold: number
-    }
+  /** Not read here: anyone may have made it, with as many keys to check as fit. `applyEntry` knows the one it must be. */
+  | { readonly kind: "trust" }
   | {
       readonly kind: "publish"
       readonly registry: string
@@ -118,19 +111,12 @@ function readContent(leaf: Leaf, envelope: Envelope, signers: readonly string[])
     throw new HistoryError("content", `a ${op} holds ${JSON.stringify(envelope.payloadType)}, expected ${expected}`)
   }
   if (op === "genesis") return { kind: "genesis", ...parseGenesis(envelope.payload) }
-  if (op === "trust") return readTrust(envelope)
+  if (op === "trust") return { kind: "trust" }
   // Only signed bytes are ever parsed.
   if (signers.length === 0)
     throw new HistoryError("stranger", "no key that the trust root lists has signed the manifest")
   const { registry, model, version, createdAt } = parseStatement(envelope.payload)
   return { kind: "publish", registry, model, version, createdAt }
-}
-
-// A trust root is judged by the keys it lists itself; who may be believed at all is the pin's to say.
-function readTrust(envelope: Envelope): EntryContent {
-  const { trust, signed } = rootSignatures(envelope)
-  const { registry, version, root } = trust
-  return { kind: "trust", registry, version, signed, threshold: root.threshold }
 }
 
 function byRule<T>(rule: "leaf" | "payload" | "content", judge: () => T): T {

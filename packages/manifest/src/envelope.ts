@@ -77,8 +77,7 @@ export function signaturesText(signatures: readonly EnvelopeSignature[]): string
 
 /** Form only; `openEnvelope` verifies. Throws MANIFEST_INVALID, TOO_LARGE, or UNSIGNED when no one signed. */
 export function parseEnvelope(bytes: Uint8Array): Envelope {
-  if (bytes.length > limits.envelope)
-    throw new ManifestError("TOO_LARGE", `an envelope of ${bytes.length} bytes exceeds ${limits.envelope}`)
+  if (bytes.length > limits.envelope) throw tooLarge(`the envelope has ${bytes.length} bytes`, limits.envelope)
   return readEnvelope(parseJson(bytes, "the envelope"))
 }
 
@@ -95,9 +94,9 @@ export function readEnvelope(value: JsonValue | undefined): Envelope {
 
 /** Sorted by keyid, none twice; at most `limits.signatures`. */
 export function readSignatures(value: JsonValue): EnvelopeSignature[] {
-  const signatures = asArray(value, "signatures").map(readSignature)
-  if (signatures.length > limits.signatures)
-    throw tooLarge(`there are ${signatures.length} signatures`, limits.signatures)
+  const list = asArray(value, "signatures")
+  if (list.length > limits.signatures) throw tooLarge(`there are ${list.length} signatures`, limits.signatures)
+  const signatures = list.map(readSignature)
   for (const [at, { keyid }] of signatures.entries()) {
     if (at > 0 && keyid <= (signatures[at - 1]?.keyid ?? ""))
       throw invalid("signatures are not sorted by keyid, each once")

@@ -48,8 +48,12 @@ export class ManifestError extends CodedError<ManifestErrorCode> {
   override readonly name = "ManifestError"
 }
 
+/** A message quotes what it refuses, and that may be megabytes of somebody else's. */
+const longestMessage = 1200
+
 export function invalid(message: string, hint?: string): ManifestError {
-  return new ManifestError("MANIFEST_INVALID", message, hint === undefined ? {} : { hint })
+  const text = message.length > longestMessage ? `${message.slice(0, longestMessage).toWellFormed()}…` : message
+  return new ManifestError("MANIFEST_INVALID", text, hint === undefined ? {} : { hint })
 }
 
 /** `what` begins the sentence; `cap` in the same unit. */

@@ -14,7 +14,7 @@ import { type AuditRule, HistoryError } from "./rules.ts"
 import type { Manifest } from "./statement.ts"
 import { formatTime } from "./time.ts"
 import type { TrustRoot } from "./trust.ts"
-import type { TrustChain } from "./trust-chain.ts"
+import { countDistinct, type TrustChain } from "./trust-chain.ts"
 
 /** The newest entry of a model. */
 export interface ModelHead {
@@ -58,7 +58,7 @@ export function applyEntry(history: History, opened: OpenedEntry): void {
     case "genesis":
       return requireGenesis(history.trustChain, opened.content)
     case "trust":
-      return requireFirstTrust(history.trustChain, opened, opened.content)
+      return requireFirstTrust(history.trustChain, opened)
     case "publish":
       return requirePublish(history, opened, opened.content)
     case "unknown":
@@ -91,15 +91,17 @@ export function requireGenesis(trustChain: TrustChain, genesis: Omit<Content<"ge
   }
 }
 
-function requireFirstTrust(trustChain: TrustChain, opened: OpenedEntry, content: Content<"trust">): void {
-  const { digest } = trustAt(trustChain, 1)
-  const { version, signed, threshold } = content
-  if (opened.payload.sha256 !== digest || version !== 1) {
+function requireFirstTrust(trustChain: TrustChain, opened: OpenedEntry): void {
+  const { digest, version, root } = trustAt(trustChain, 1)
+  if (opened.payload.sha256 !== digest) {
     throw broken("trust", `entry 1 holds the trust root sha256:${opened.payload.sha256}, trusted is sha256:${digest}`)
   }
   if (opened.subject !== String(version))
     throw broken("subject", `the entry says ${opened.subject}, the root ${version}`)
-  if (signed < threshold) throw broken("trust", `it carries ${signed} of the ${threshold} signatures of its root role`)
+  // The bytes are those of the root that the chain has opened, so its keys are the ones to count.
+  const signed = countDistinct(root, opened.signers)
+  if (signed < root.threshold)
+    throw broken("trust", `it carries ${signed} of the ${root.threshold} signatures of its root role`)
 }
 
 function requirePublish(history: History, opened: OpenedEntry, content: Content<"publish">): void {

@@ -2,11 +2,12 @@
  * JSON as the product reads and signs it.
  *
  * `parseJson` is strict where `JSON.parse` is lenient: a duplicate key, a byte order mark, bytes that are not UTF-8, a
- * number that a double can't hold exactly, or absurd depth is refused. Objects have no prototype, so `__proto__` is a key
+ * number that a double can't hold exactly, absurd depth or an absurd number of values is refused. Objects have no prototype, so `__proto__` is a key
  * like any other. `canonicalJson` writes RFC 8785 (JCS) bytes; `parseCanonical` accepts only those.
  */
 import { decodeUtf8, encodeUtf8 } from "./encoding.ts"
 import { invalid } from "./errors.ts"
+import { countValues } from "./json-values.ts"
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject
 export interface JsonObject {
@@ -14,6 +15,8 @@ export interface JsonObject {
 }
 
 const maxDepth = 64
+/** A manifest of 10,000 files has about a hundred thousand. */
+const maxValues = 1_000_000
 const space = /[\t\n\r ]*/y
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const literals: readonly (readonly [string, JsonValue])[] = [
@@ -24,18 +27,26 @@ const literals: readonly (readonly [string, JsonValue])[] = [
 
 /** `what` names the document in errors. Throws MANIFEST_INVALID. */
 export function parseJson(bytes: Uint8Array, what = "JSON"): JsonValue {
-  const text = decodeUtf8(bytes, what)
+  const text = textOf(bytes, what)
   return parseCommon(text, "any order") ?? new Parser(text, what).document()
 }
 
 /** Only the RFC 8785 bytes of a value are accepted: one value, one spelling. */
 export function parseCanonical(bytes: Uint8Array, what = "JSON"): JsonValue {
-  const text = decodeUtf8(bytes, what)
+  const text = textOf(bytes, what)
   const common = parseCommon(text, "sorted")
   if (common !== undefined) return common
   const value = new Parser(text, what).document()
   if (canonicalText(value) !== text) throw invalid(`${what} is not canonical JSON (RFC 8785)`)
   return value
+}
+
+function textOf(bytes: Uint8Array, what: string): string {
+  // Fewer bytes can't have more values.
+  if (bytes.length > maxValues && countValues(bytes) > maxValues) {
+    throw invalid(`${what} is not JSON we accept: more than ${maxValues} values`)
+  }
+  return decodeUtf8(bytes, what)
 }
 
 /**

@@ -43,7 +43,7 @@ export interface LeafPayload {
 
 export interface Leaf {
   readonly op: LeafOp
-  /** When the registry put it in order: ms since 1970. */
+  /** When the registry put it in order: ms since 1970, at most `latestTime`. */
   readonly at: number
   /** `model`, `seq` and `prev` are there together, exactly for what happens to a model. */
   readonly model?: string
@@ -57,6 +57,9 @@ export interface Leaf {
   /** Sorted by keyid, none twice. */
   readonly signatures: readonly EnvelopeSignature[]
 }
+
+/** ms since 1970 of the end of the year 9999: what is later is no date that can be written. */
+const latestTime = 253_402_300_799_999
 
 /** Whether a payload of that size stands in its leaf. */
 export function isInline(size: number): boolean {
@@ -115,12 +118,18 @@ function readLeaf(value: JsonValue): Leaf {
   if (op === "genesis" && signatures.length > 0) throw invalid("a genesis carries signatures")
   return {
     op,
-    at: asInteger(own.at, "at"),
+    at: readTime(own.at),
     ...readPlace(own, op),
     ...readSubject(own.subject, op),
     payload: readPayload(own.payload),
     signatures,
   }
+}
+
+function readTime(value: JsonValue): number {
+  const at = asInteger(value, "at")
+  if (at > latestTime) throw invalid(`at is ${at}, after the year 9999`)
+  return at
 }
 
 function readOp(value: JsonValue): LeafOp {

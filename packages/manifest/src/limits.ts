@@ -2,11 +2,17 @@
 export const limits = {
   payload: 16_777_216,
   files: 10_000,
+  /** Paths that a manifest names as left out. */
+  excluded: 10_000,
   signatures: 16,
   envelope: 25_165_824,
   bundle: 25_165_824,
   record: 1_048_576,
   trustRoot: 1_048_576,
+  /** Keys in a trust root: each is checked for weakness, which takes as long as a signature. */
+  keys: 1000,
+  /** Verifier keys of the log in a trust root. */
+  logKeys: 16,
   checkpoint: 65_536,
   metadata: 16_384,
   path: 512,

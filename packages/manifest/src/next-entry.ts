@@ -12,7 +12,7 @@ import { formatLeaf, type Leaf, payloadOf } from "./leaf.ts"
 import { statementPayloadType } from "./statement.ts"
 import { formatTime } from "./time.ts"
 import { trustRootPayloadType } from "./trust.ts"
-import { rootSignatures, type TrustChain } from "./trust-chain.ts"
+import type { TrustChain } from "./trust-chain.ts"
 
 /** What `admitPublish` has judged, and the signatures it judged. */
 export interface AdmittedPublish {
@@ -72,11 +72,9 @@ export function firstEntries(trustChain: TrustChain, vkey: string, at: number): 
   return [nextEntry(leaf, payload, { kind: "genesis", ...facts }), firstTrust(trustChain, at)]
 }
 
-function firstTrust({ envelopes }: TrustChain, at: number): NextEntry {
-  const envelope = parseEnvelope(envelopes[0] ?? new Uint8Array(0))
-  const { trust, signed } = rootSignatures(envelope)
-  const { registry, version, root } = trust
-  const { payload, signatures } = envelope
+function firstTrust(trustChain: TrustChain, at: number): NextEntry {
+  const { payload, signatures } = parseEnvelope(trustChain.envelopes[0] ?? new Uint8Array(0))
+  const { version, keys } = trustAt(trustChain, 1)
   const leaf: Leaf = {
     op: "trust",
     at,
@@ -84,7 +82,7 @@ function firstTrust({ envelopes }: TrustChain, at: number): NextEntry {
     payload: payloadOf(trustRootPayloadType, payload),
     signatures,
   }
-  return nextEntry(leaf, payload, { kind: "trust", registry, version, signed, threshold: root.threshold })
+  return nextEntry(leaf, payload, { kind: "trust" }, keys)
 }
 
 function requireUnexpired({ trustChain, size }: History, at: number): void {
@@ -95,8 +93,16 @@ function requireUnexpired({ trustChain, size }: History, at: number): void {
   })
 }
 
-function nextEntry(leaf: Leaf, payload: Uint8Array, content: EntryContent): NextEntry {
+/** `keys`: whose signatures were judged, where others may have signed as well. */
+function nextEntry(
+  leaf: Leaf,
+  payload: Uint8Array,
+  content: EntryContent,
+  keys?: ReadonlyMap<string, unknown>,
+): NextEntry {
   const entry = formatLeaf(leaf)
-  const signers = leaf.signatures.map(({ keyid }) => keyid)
-  return { leaf, entry, payload, opened: describeEntry(hashLeaf(entry), leaf, { signers, strangers: [], content }) }
+  const keyids = leaf.signatures.map(({ keyid }) => keyid)
+  const signers = keyids.filter((keyid) => keys?.has(keyid) ?? true)
+  const strangers = keyids.filter((keyid) => !signers.includes(keyid))
+  return { leaf, entry, payload, opened: describeEntry(hashLeaf(entry), leaf, { signers, strangers, content }) }
 }

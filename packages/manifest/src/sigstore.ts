@@ -55,12 +55,12 @@ export function importSigstore(bytes: Uint8Array): Envelope {
   const hint = asString(fields(material.publicKey, "publicKey", ["hint"]).hint, "hint")
   if (!isSha256Hex(hint)) throw invalid("the hint is not a keyid of 64 lower-case hex digits")
   const dsse = fields(own.dsseEnvelope, "dsseEnvelope", ["payload", "payloadType", "signatures"])
-  const signatures = asArray(dsse.signatures, "signatures").map((value) => readSignature(value, hint))
+  const signatures = asArray(dsse.signatures, "signatures")
   if (signatures.length !== 1) throw invalid(`the bundle holds ${signatures.length} signatures, expected 1`)
   return {
     payloadType: asString(dsse.payloadType, "payloadType"),
     payload: decodeBase64(asString(dsse.payload, "payload"), "payload"),
-    signatures,
+    signatures: signatures.map((value) => readSignature(value, hint)),
   }
 }
 

@@ -13,7 +13,7 @@ import { invalid, tooLarge } from "./errors.ts"
 import { canonicalJson, type JsonObject, type JsonValue, parseCanonical } from "./json.ts"
 import { limits } from "./limits.ts"
 import { parseModelName, parseOrigin, parseVersion } from "./names.ts"
-import { ignoredNames, parsePath, requireDistinctPaths } from "./paths.ts"
+import { findBelow, ignoredNames, parsePath, requireDistinctPaths } from "./paths.ts"
 import { dirHash1, omsRoot, parseResources, type Resource, resourceJson } from "./resource.ts"
 import { asArray, asExactly, asObject, asString, fields } from "./shape.ts"
 import { parseTime } from "./time.ts"
@@ -160,6 +160,9 @@ function parseMetadata(value: JsonValue): Record<string, string> {
   let bytes = 0
   for (const [key, member] of Object.entries(asObject(value, "metadata"))) {
     const text = asString(member, `metadata ${JSON.stringify(key)}`)
+    // Before it is normalised: that takes time that grows with the square of the number of combining marks.
+    bytes += key.length + encodeUtf8(text).length
+    if (bytes > limits.metadata) throw tooLarge(`the metadata has at least ${bytes} bytes`, limits.metadata)
     if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(key)) throw invalid(`${JSON.stringify(key)} is not a metadata key`)
     if (
       text.normalize("NFC") !== text ||
@@ -167,10 +170,8 @@ function parseMetadata(value: JsonValue): Record<string, string> {
     ) {
       throw invalid(`metadata ${key} is not NFC text without control characters`)
     }
-    bytes += key.length + encodeUtf8(text).length
     metadata[key] = text
   }
-  if (bytes > limits.metadata) throw tooLarge(`the metadata has ${bytes} bytes`, limits.metadata)
   return metadata
 }
 
@@ -184,13 +185,14 @@ function parseSerialization(value: JsonValue): string[] {
   if (ignoredNames.some((name, at) => ignored[at] !== name))
     throw invalid("ignore_paths does not begin with the defaults")
   const exclude = ignored.slice(ignoredNames.length)
+  if (exclude.length > limits.excluded) throw tooLarge(`the manifest excludes ${exclude.length} paths`, limits.excluded)
   requireDistinctPaths(exclude)
   return exclude
 }
 
 function requireNotIgnored(resources: readonly Resource[], exclude: readonly string[]): void {
-  for (const { name } of resources) {
-    const by = exclude.find((path) => name === path || name.startsWith(`${path}/`))
-    if (by !== undefined) throw invalid(`${JSON.stringify(name)} is listed although ${JSON.stringify(by)} is excluded`)
-  }
+  const names = resources.map(({ name }) => name)
+  const found = findBelow(names, exclude)
+  if (found === null) return
+  throw invalid(`${JSON.stringify(found.path)} is listed although ${JSON.stringify(found.root)} is excluded`)
 }

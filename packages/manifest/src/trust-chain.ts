@@ -2,6 +2,7 @@
  * Trust roots as a consumer holds them: every version from the pinned first one on, each verified.
  * This version of the product knows first versions only; successors are judged by the log that records them.
  */
+import { sha256Hex } from "./encoding.ts"
 import { checkSignatures, type Envelope, formatEnvelope, parseEnvelope } from "./envelope.ts"
 import { invalid, ManifestError } from "./errors.ts"
 import { parseTrustRoot, type Role, type TrustRoot, trustRootPayloadType } from "./trust.ts"
@@ -27,17 +28,18 @@ export function openTrustChain(envelopes: readonly Uint8Array[], pin: Pin): Trus
   if (first === undefined) throw invalid("there is no trust root")
   if (more.length > 0)
     throw invalid("successors of a trust root need the transparency log, which this version does not have yet")
+  if (pin.by === "digest") requirePinned(first, pin.digest)
   const root = openFirst(first)
-  if (pin.by === "digest" && pin.digest !== root.digest) {
-    throw new ManifestError(
-      "TRUST_PIN_MISMATCH",
-      `the trust root is sha256:${root.digest}, pinned is sha256:${pin.digest}`,
-      {
-        hint: "ask whoever gave you the pin; do not replace it by what the registry says",
-      },
-    )
-  }
   return { roots: [root], current: root, envelopes: [formatEnvelope(first)] } as unknown as TrustChain
+}
+
+/** Before anything in it is read: whoever was asked may have made it, and to check its keys takes time. */
+function requirePinned({ payload }: Envelope, pinned: string): void {
+  const digest = sha256Hex(payload)
+  if (digest === pinned) return
+  throw new ManifestError("TRUST_PIN_MISMATCH", `the trust root is sha256:${digest}, pinned is sha256:${pinned}`, {
+    hint: "ask whoever gave you the pin; do not replace it by what the registry says",
+  })
 }
 
 /** How many distinct root keys have signed and how many must, for someone who collects signatures. */

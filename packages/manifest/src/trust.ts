@@ -12,7 +12,7 @@
  */
 import { ed25519Type, parseVkey, parseWitnessPolicy, TlogError } from "@weighlock/tlog"
 import { decodeBase64, isSha256Hex, sha256Hex } from "./encoding.ts"
-import { invalid, ManifestError } from "./errors.ts"
+import { invalid, ManifestError, tooLarge } from "./errors.ts"
 import { type JsonValue, parseCanonical } from "./json.ts"
 import { enrolKey, type PublicKey } from "./keys.ts"
 import { limits } from "./limits.ts"
@@ -60,7 +60,7 @@ export interface TrustRoot {
 /** Form only; `openTrustChain` verifies. Throws MANIFEST_INVALID, TOO_LARGE or KEY_WEAK. */
 export function parseTrustRoot(payload: Uint8Array): TrustRoot {
   if (payload.length > limits.trustRoot) {
-    throw new ManifestError("TOO_LARGE", `a trust root of ${payload.length} bytes exceeds ${limits.trustRoot}`)
+    throw tooLarge(`the trust root has ${payload.length} bytes`, limits.trustRoot)
   }
   const required = ["type", "schema", "registry", "version", "expires", "keys", "roles", "log", "namespaces"] as const
   const own = fields(parseCanonical(payload, "the trust root"), "the trust root", required, ["previous"])
@@ -114,9 +114,9 @@ function parsePrevious(value: JsonValue | undefined, version: number): { previou
 }
 
 function parseKeys(value: JsonValue): Map<string, TrustedKey> {
-  const keys = new Map<string, TrustedKey>()
-  for (const [keyid, member] of Object.entries(asObject(value, "keys"))) keys.set(keyid, parseKey(member, keyid))
-  return keys
+  const members = Object.entries(asObject(value, "keys"))
+  if (members.length > limits.keys) throw tooLarge(`the trust root lists ${members.length} keys`, limits.keys)
+  return new Map(members.map(([keyid, member]) => [keyid, parseKey(member, keyid)]))
 }
 
 function parseKey(value: JsonValue, keyid: string): TrustedKey {
@@ -186,7 +186,9 @@ function parseNamespaces(value: JsonValue, keys: ReadonlyMap<string, TrustedKey>
 function parseLog(value: JsonValue, registry: string): TrustRoot["log"] {
   const own = fields(value, "log", ["origin", "vkeys", "policy"])
   const origin = asExactly(own.origin, "log.origin", `${registry}/log`)
-  const vkeys = asArray(own.vkeys, "log.vkeys").map((text) => parseLogKey(asString(text, "log.vkeys"), origin))
+  const list = asArray(own.vkeys, "log.vkeys")
+  if (list.length > limits.logKeys) throw tooLarge(`the log has ${list.length} keys`, limits.logKeys)
+  const vkeys = list.map((text) => parseLogKey(asString(text, "log.vkeys"), origin))
   if (vkeys.length === 0 || new Set(vkeys).size !== vkeys.length)
     throw invalid("log.vkeys is empty or names a key twice")
   return { origin, vkeys, policy: parsePolicyText(asString(own.policy, "log.policy")) }

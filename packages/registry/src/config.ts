@@ -38,7 +38,11 @@ export interface RegistryConfig {
   /** A folder to publish the log to, as static files. */
   readonly publishLog?: string
   /** Whether readers are shown only what the witnesses' quorum has seen; matters when the trust root names witnesses. */
-  readonly witness?: { readonly mode: WitnessMode }
+  readonly witness?: {
+    readonly mode: WitnessMode
+    /** Where to ask them, by their names in the policy: for those without a URL there, or in its place. */
+    readonly urls?: Readonly<Record<string, string>>
+  }
   readonly host?: string
   /** 0 (the default) takes any free one. */
   readonly port?: number
@@ -67,6 +71,7 @@ export interface OpenedConfig {
   readonly checkpointCopy: string
   readonly publishLog: string | undefined
   readonly witnessMode: WitnessMode
+  readonly witnessUrls: Readonly<Record<string, string>>
   readonly tokens: Tokens | undefined
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
   readonly timeouts: Timeouts
@@ -98,6 +103,7 @@ export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> 
     checkpointCopy: config.checkpointCopy ?? join(data, "checkpoint"),
     publishLog: config.publishLog,
     witnessMode: config.witness?.mode ?? "degrade",
+    witnessUrls: config.witness?.urls ?? {},
     tls: tls && { cert: await read(tls.cert, "TLS certificate"), key: await read(tls.key, "TLS key") },
     timeouts: { headers: 10_000, request: 600_000, idle: 30_000, drain: 10_000, ...config.timeouts },
   }

@@ -4,6 +4,7 @@ import { join } from "node:path"
 
 import type { OpenedConfig } from "./config.ts"
 import { RegistryError } from "./errors.ts"
+import { CheckpointCopy } from "./log/checkpoint-copy.ts"
 import { proveStart } from "./log/start-proof.ts"
 import { makeFolder } from "./store/durable.ts"
 import { SqliteLedger } from "./store/ledger-sqlite.ts"
@@ -18,6 +19,8 @@ export async function openDataFolder(opened: OpenedConfig, undo: Undo): Promise<
   await makeFolder(data)
   const lock = lockWriter(join(data, "writer.lock"))
   undo.push(() => lock.release())
+  const copyLock = await CheckpointCopy.lock(checkpointCopy)
+  undo.push(() => copyLock.release())
   const path = join(data, "ledger.sqlite")
   const held = await anyBlob(data)
   if (held && !(await isFile(path))) throw ledgerLost(data)

@@ -67,7 +67,6 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   warnOfExpiry(trustChain, logger)
   const ledger = await openDataFolder(opened, undo)
   const onFailed = once((error: RegistryError) => stop(error, logger, config.onFatal))
-  ledger.copyAside(onFailed)
   const running = await runLog({ opened, ledger, logger, undo, onFailed })
   const { log, bundles, reader } = running
   const hashes = new HashPool()

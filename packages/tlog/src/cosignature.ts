@@ -15,8 +15,11 @@ import { encodeUtf8 } from "./encoding.ts"
 import { TlogError } from "./errors.ts"
 import { ed25519CosignatureType, mldsa44CosignatureType } from "./vkey.ts"
 
+/** POSIX seconds of the end of the year 9999: what is later is no date that can be written. */
+const latestTime = 253_402_300_799
+
 export interface TimedSignature {
-  /** POSIX seconds. */
+  /** POSIX seconds, at most `latestTime`. */
   readonly time: number
   readonly signature: Uint8Array
 }
@@ -24,6 +27,7 @@ export interface TimedSignature {
 /** What a cosigner called `name` signs with a key of `type` at `time` for a checkpoint note of that text. Throws MALFORMED. */
 export function cosignedMessage(type: number, name: string, time: number, text: string): Uint8Array<ArrayBuffer> {
   const checkpoint = parseCheckpoint(text)
+  requireTime(time)
   if (type === ed25519CosignatureType) return encodeUtf8(`cosignature/v1\ntime ${time}\n${text}`)
   if (type !== mldsa44CosignatureType) throw new TlogError("UNSUPPORTED", `no cosignature has type ${type}`)
   return Uint8Array.of(
@@ -37,27 +41,36 @@ export function cosignedMessage(type: number, name: string, time: number, text: 
   )
 }
 
-/** `null` where the bytes are too short or the time is past 2^53 - 1. */
+/** `null` where the bytes are too short or the time is past `latestTime`. */
 export function splitCosignature(bytes: Uint8Array): TimedSignature | null {
   if (bytes.length <= 8) return null
   const time = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0))
-  return Number.isSafeInteger(time) ? { time, signature: bytes.subarray(8) } : null
+  return time <= latestTime ? { time, signature: bytes.subarray(8) } : null
 }
 
 export function joinCosignature({ time, signature }: TimedSignature): Uint8Array<ArrayBuffer> {
+  requireTime(time)
   return Uint8Array.of(...unsigned64(time), ...signature)
 }
 
+function requireTime(time: number): void {
+  if (Number.isInteger(time) && time >= 0 && time <= latestTime) return
+  throw new TlogError("MALFORMED", `${time} is no POSIX time up to the year 9999`)
+}
+
 function unsigned64(value: number): Uint8Array {
-  if (!Number.isSafeInteger(value) || value < 0) throw new TlogError("MALFORMED", `${value} is not a time or a size`)
   const bytes = new Uint8Array(8)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
   return bytes
 }
 
+/** Of what an ML-DSA-44 cosignature names, in bytes. */
+export const longestName = 255
+
 /** `opaque text<1..2^8-1>` (RFC 8446 §3.4). */
 function shortText(text: string): Uint8Array {
   const bytes = encodeUtf8(text)
-  if (bytes.length > 255) throw new TlogError("MALFORMED", "a name of more than 255 bytes can't be cosigned")
+  if (bytes.length > longestName)
+    throw new TlogError("MALFORMED", `a name of more than ${longestName} bytes can't be cosigned`)
   return Uint8Array.of(bytes.length, ...bytes)
 }

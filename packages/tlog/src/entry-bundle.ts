@@ -7,7 +7,7 @@ import { malformed } from "./errors.ts"
 import { tileWidth } from "./tile.ts"
 
 /** What a uint16 can count; every entry of a tiled log is at most this long. */
-export const maximumEntry = 65_535
+const maximumEntry = 65_535
 
 /** The longest a bundle can be: what bounds its transfer and decompression. */
 export const maximumEntryBundle: number = tileWidth * (2 + maximumEntry)

@@ -60,7 +60,6 @@ export {
   type PolicyWitness,
   type Quorum,
   type QuorumVerdict,
-  witnessesOf,
 } from "./policy.ts"
 export { formatProof, parseProof, type Proof } from "./proof.ts"
 export { replay, type ReplayBatch, type ReplayRequest } from "./replay.ts"

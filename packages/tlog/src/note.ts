@@ -14,7 +14,8 @@ import { decodeBase64, decodeHex, encodeBase64, encodeHex, encodeUtf8 } from "./
 import { TlogError } from "./errors.ts"
 import { isKeyName } from "./vkey.ts"
 
-export const noteLimits = { bytes: 65_536, signatures: 64 } as const
+/** Room for the cosignatures of every witness that a policy may name (policyLimits), and for 16 signatures of the log. */
+export const noteLimits = { bytes: 65_536, signatures: 80 } as const
 
 export interface NoteSignature {
   readonly name: string
@@ -31,7 +32,7 @@ export interface Note {
   readonly signatures: readonly NoteSignature[]
 }
 
-/** Form only. Throws MALFORMED unless `text` is the one spelling of a note of at most 64 KiB and 64 signatures. */
+/** Form only. Throws MALFORMED unless `text` is the one spelling of a note of at most 64 KiB and 80 signatures. */
 export function parseNote(text: string): Note {
   if (text.length > noteLimits.bytes || encodeUtf8(text).length > noteLimits.bytes) {
     throw new TlogError("MALFORMED", `a signed note of more than ${noteLimits.bytes} bytes`)

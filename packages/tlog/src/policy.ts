@@ -10,8 +10,10 @@
  *
  * `quorum none` asks for nothing. A trust root's policy has no `log` lines: its log is named beside it.
  */
-import { encodeHex } from "./encoding.ts"
+import { longestName } from "./cosignature.ts"
+import { encodeHex, encodeUtf8 } from "./encoding.ts"
 import { TlogError } from "./errors.ts"
+import { formatSignatureLines, noteLimits } from "./note.ts"
 import {
   ed25519CosignatureType,
   ed25519Type,
@@ -21,7 +23,12 @@ import {
   vkeyFault,
 } from "./vkey.ts"
 
-export const policyLimits = { characters: 262_144, lines: 64 } as const
+/** A policy that can be written can be met: the cosignatures of all its witnesses fit in one note, beside 8 KiB of the log's. */
+export const policyLimits: { readonly characters: number; readonly lines: number; readonly cosignatures: number } = {
+  characters: 262_144,
+  lines: 64,
+  cosignatures: noteLimits.bytes - 8192,
+}
 
 export interface PolicyWitness {
   /** The policy's own word for it; the key's name is inside the vkey. */
@@ -50,9 +57,9 @@ export interface Policy {
   readonly quorum: Quorum | null
 }
 
-/** Throws MALFORMED. At most 64 lines of each kind. */
+/** Throws MALFORMED. At most 64 lines of each kind, and no more witnesses than can cosign one checkpoint. */
 export function parsePolicy(text: string): Policy {
-  const draft: Draft = { logs: [], witnesses: [], names: new Map(), grouped: new Set(), keys: new Set() }
+  const draft: Draft = { logs: [], witnesses: [], names: new Map(), grouped: new Set(), keys: new Set(), bytes: 0 }
   for (const line of linesOf(text)) {
     const words = line.split(/[ \t]+/).filter((word) => word !== "")
     if (words.length === 0 || words[0]?.startsWith("#")) continue
@@ -67,10 +74,6 @@ export function parseWitnessPolicy(text: string): Policy {
   const policy = parsePolicy(text)
   if (policy.logs.length > 0) throw malformed("names a log, and this log is named elsewhere")
   return policy
-}
-
-export function witnessesOf(policy: Policy): readonly PolicyWitness[] {
-  return policy.witnesses
 }
 
 export interface QuorumVerdict {
@@ -100,6 +103,8 @@ interface Draft {
   readonly grouped: Set<string>
   /** Of logs and of witnesses, each by kind, public key and by name with id. */
   readonly keys: Set<string>
+  /** Of the signature lines of all witnesses. */
+  bytes: number
   quorum?: Quorum | null
 }
 
@@ -130,7 +135,7 @@ function readLog(draft: Draft, [vkey = "", url, ...more]: readonly string[], lin
 
 function readWitness(draft: Draft, [name = "", vkey = "", url, ...more]: readonly string[], line: string): void {
   if (more.length > 0 || draft.witnesses.length >= policyLimits.lines) throw malformedLine(line, "is one too many")
-  claimKey(draft, "witness", vkey, line, [ed25519CosignatureType, mldsa44CosignatureType])
+  claimRoom(draft, claimKey(draft, "witness", vkey, line, [ed25519CosignatureType, mldsa44CosignatureType]), line)
   const witness = url === undefined ? { name, vkey } : { name, vkey, url }
   claimName(draft, name, witness, line)
   draft.witnesses.push(witness)
@@ -169,7 +174,17 @@ function claimName(draft: Draft, name: string, what: Quorum, line: string): void
   draft.names.set(name, what)
 }
 
-function claimKey(draft: Draft, kind: string, vkey: string, line: string, types: readonly number[]): void {
+function claimRoom(draft: Draft, { name, id, type }: VerifierKey, line: string): void {
+  const isMldsa44 = type === mldsa44CosignatureType
+  if (isMldsa44 && encodeUtf8(name).length > longestName) throw malformedLine(line, "names a key that can't cosign")
+  const bytes = new Uint8Array(8 + (isMldsa44 ? 2420 : 64))
+  draft.bytes += encodeUtf8(formatSignatureLines([{ name, id, bytes }])).length
+  if (draft.bytes > policyLimits.cosignatures) {
+    throw malformedLine(line, `has a witness too many: their cosignatures don't fit in ${noteLimits.bytes} bytes`)
+  }
+}
+
+function claimKey(draft: Draft, kind: string, vkey: string, line: string, types: readonly number[]): VerifierKey {
   const key = parseVkey(vkey)
   if (key === null || !types.includes(key.type))
     throw malformedLine(line, `has no verifier key that a ${kind} may have`)
@@ -179,6 +194,7 @@ function claimKey(draft: Draft, kind: string, vkey: string, line: string, types:
     if (draft.keys.has(`${kind} ${claim}`)) throw malformedLine(line, "has a key that another line has")
     draft.keys.add(`${kind} ${claim}`)
   }
+  return key
 }
 
 /** The same public key under two names would count twice; two keys under one name and id could not be told apart. */

@@ -31,9 +31,9 @@ export interface Proof {
 }
 
 /** No tree of up to 2^64 entries needs more hashes. */
-export const maximumProofHashes = 64
+const maximumProofHashes = 64
 /** Bytes. */
-export const maximumProofExtra = 65_536
+const maximumProofExtra = 65_536
 
 const header = "c2sp.org/tlog-proof@v1"
 

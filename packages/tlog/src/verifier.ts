@@ -4,7 +4,7 @@
  */
 import { cosignedMessage, splitCosignature } from "./cosignature.ts"
 import { verifyEd25519 } from "./ed25519.ts"
-import { encodeUtf8 } from "./encoding.ts"
+import { encodeBase64, encodeUtf8 } from "./encoding.ts"
 import { TlogError } from "./errors.ts"
 import { canVerifyMldsa44, verifyMldsa44 } from "./mldsa.ts"
 import { type Note, type NoteSignature, parseNote } from "./note.ts"
@@ -48,18 +48,52 @@ export function openNote(text: string, verifiers: readonly NoteVerifier[]): Open
   throw new TlogError("SIGNATURE_INVALID", `the note is not signed by ${wanted || "anyone: no key is known"}`)
 }
 
-/** The signatures of known keys, possibly none. Throws SIGNATURE_INVALID where one does not verify. */
+/**
+ * A note of up to so many signatures is opened whoever made them (c2sp.org/signed-note asks for 16). In a longer one, a
+ * key may have made as many as `perKey`: witnesses date each of theirs, and whoever collects those could fill a note.
+ */
+const unbounded = 16
+const perKey = 4
+
+/**
+ * The signatures of known keys, possibly none; a line that is there again is left out. Throws SIGNATURE_INVALID where one
+ * does not verify, MALFORMED where one key has signed too often.
+ */
 export function signaturesBy(note: Note, verifiers: readonly NoteVerifier[]): NoteSignature[] {
-  const able = verifiers.filter((verifier) => verifier.able)
-  return note.signatures.filter((signature) => isVerified(note.text, signature, able))
+  const byKey = Map.groupBy(
+    verifiers.filter(({ able }) => able),
+    keyOf,
+  )
+  const signatures = distinct(note.signatures.filter((signature) => byKey.has(keyOf(signature))))
+  requireFew(signatures)
+  for (const signature of signatures) requireVerified(note.text, signature, byKey.get(keyOf(signature)) ?? [])
+  return signatures
 }
 
-function isVerified(text: string, signature: NoteSignature, verifiers: readonly NoteVerifier[]): boolean {
-  const known = verifiers.filter(({ name, id }) => name === signature.name && id === signature.id)
-  if (known.length === 0) return false
+function keyOf({ name, id }: { readonly name: string; readonly id: string }): string {
+  return `${name}+${id}`
+}
+
+/** To verify one takes milliseconds, and to repeat it nothing. */
+function distinct(signatures: readonly NoteSignature[]): NoteSignature[] {
+  const byLine = new Map(
+    signatures.map((signature) => [`${keyOf(signature)} ${encodeBase64(signature.bytes)}`, signature]),
+  )
+  return [...byLine.values()]
+}
+
+function requireFew(signatures: readonly NoteSignature[]): void {
+  if (signatures.length <= unbounded) return
+  for (const [key, own] of Map.groupBy(signatures, keyOf)) {
+    if (own.length > perKey)
+      throw new TlogError("MALFORMED", `the signed note carries ${own.length} signatures by ${key}`)
+  }
+}
+
+function requireVerified(text: string, signature: NoteSignature, known: readonly NoteVerifier[]): void {
   // Two known keys of one name and id: ids are short. Either may have signed.
-  if (known.some((verifier) => verifier.verify(text, signature.bytes))) return true
-  throw new TlogError("SIGNATURE_INVALID", `the signature by ${signature.name}+${signature.id} does not verify`)
+  if (known.some((verifier) => verifier.verify(text, signature.bytes))) return
+  throw new TlogError("SIGNATURE_INVALID", `the signature by ${keyOf(signature)} does not verify`)
 }
 
 function verifyWith({ name, type, publicKey }: VerifierKey, text: string, bytes: Uint8Array): boolean {

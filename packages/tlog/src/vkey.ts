@@ -75,6 +75,10 @@ function splitVkey(text: string): string[] {
 }
 
 function keyId(name: string, type: number, publicKey: Uint8Array): string {
-  const material = [...encodeUtf8(name), 0x0a, type, ...publicKey]
-  return encodeHex(sha256(Uint8Array.from(material)).subarray(0, 4))
+  const head = encodeUtf8(`${name}\n`)
+  const material = new Uint8Array(head.length + 1 + publicKey.length)
+  material.set(head)
+  material[head.length] = type
+  material.set(publicKey, head.length + 1)
+  return encodeHex(sha256(material).subarray(0, 4))
 }

@@ -87,6 +87,7 @@ function print({ out }: Context, report: AuditReport): void {
         message,
       })),
       omitted,
+      ...(report.incomplete === null ? {} : { incomplete: report.incomplete }),
       clean: isClean(report),
     },
     text: [...lines(findings), ...more(omitted), verdict(report), ...details(report)].map(printable).join("\n"),
@@ -125,13 +126,15 @@ function more(omitted: number): string[] {
 function verdict(report: AuditReport): string {
   const { origin, size, root, findings, omitted } = report
   const state = size === null ? "no checkpoint to judge" : `${counted(size, "entry", "entries")}, root ${root}`
-  return `${isClean(report) ? "clean" : counted(findings.length + omitted, "finding")}: ${origin}, ${state}`
+  const judged = isClean(report) ? "clean" : counted(findings.length + omitted, "finding")
+  return `${judged}${report.incomplete === null ? "" : ", and not all was looked at"}: ${origin}, ${state}`
 }
 
 /** What was compared with what: a clean verdict says no more than this. */
 function details(report: AuditReport): string[] {
-  const { size, entries, judged, models, versions, quorum, freshness, seen, live, receipts } = report
-  if (size === null) return []
+  const { size, entries, judged, models, versions, quorum, freshness, seen, live, receipts, incomplete } = report
+  const stopped = incomplete === null ? [] : [`  stopped    ${incomplete}`]
+  if (size === null) return stopped
   const rows = [
     ["hashed", counted(entries, "entry", "entries")],
     [
@@ -145,7 +148,7 @@ function details(report: AuditReport): string[] {
     ["live API", live === null ? "not asked" : `${counted(live.versions, "version")} compared`],
     ...(receipts === null ? [] : [["receipts", `${receipts} checked`]]),
   ]
-  return rows.map(([name = "", text = ""]) => `  ${name.padEnd(9)}  ${text}`)
+  return [...rows.map(([name = "", text = ""]) => `  ${name.padEnd(9)}  ${text}`), ...stopped]
 }
 
 function witnesses(quorum: boolean, freshness: Date | null): string {

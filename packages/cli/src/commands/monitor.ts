@@ -34,7 +34,7 @@ export function monitorCommand(program: Command, io: Io): void {
     .option("--own <pattern>", "names you own, such as acme/*; may be repeated", collect, [])
     .option(
       "--known <key>",
-      "label or id of a key that may publish them; may be repeated (default: the trust root's publish keys)",
+      "label or id of a key that may publish them; may be repeated (default: those that the trust root lets publish the name)",
       collect,
       [],
     )
@@ -76,6 +76,7 @@ async function optionsOf(context: Context, place: string | undefined, flags: Mon
   const { sourceOf } = await import("../log-source.ts")
   const trust = settings.trust(flags)
   const { pin, root } = await pinOf(trust)
+  const keys = flags.known.map((text) => keyOf(root, text))
   const maxStaleness = settings.maxStaleness(flags, "registry")
   const deliver: Delivery = await deliveryOf(io, flags)
   return {
@@ -83,7 +84,7 @@ async function optionsOf(context: Context, place: string | undefined, flags: Mon
     trust,
     cursor: flags.cursor === undefined ? join(settings.home, "monitor", `${pin}.json`) : path(flags.cursor),
     owned: await patternsOf(flags.own),
-    keys: flags.known.length === 0 ? publishKeys(root, flags.own) : flags.known.map((text) => keyOf(root, text)),
+    ...(keys.length === 0 ? {} : { keys }),
     signal: io.signal,
     onProgress: progress.update,
     deliver: async (alert) => {
@@ -108,12 +109,6 @@ async function patternsOf(texts: readonly string[]): Promise<readonly string[]> 
   const odd = texts.find((text) => !isPattern(text))
   if (odd === undefined) return texts
   throw usage(`${JSON.stringify(odd)} is not a pattern of model names`, "write acme/*, acme/fraud*, or acme/mnist")
-}
-
-function publishKeys(root: Root, owned: readonly string[]): string[] {
-  if (root !== null) return [...new Set(root.namespaces.flatMap(({ publish }) => publish.keys))]
-  if (owned.length === 0) return []
-  throw usage("a pin does not say which keys are known", "give --trust FILE, or --known with a key id")
 }
 
 function keyOf(root: Root, text: string): string {

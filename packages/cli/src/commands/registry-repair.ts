@@ -19,6 +19,8 @@ interface FsckFlags extends DataFlags {
 
 interface RebuildFlags extends DataFlags {
   readonly blobs?: string
+  readonly checkpoint?: string
+  readonly newest?: boolean
 }
 
 export function repairCommands(registry: Command, io: Io): void {
@@ -35,7 +37,9 @@ export function repairCommands(registry: Command, io: Io): void {
     .requiredOption("--data <dir>", "a new folder")
     .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
     .option("--blobs <dir>", "old data to take the files of models from")
-    .option("--checkpoint-copy <file>", "where to put the copy of the newest checkpoint, if not in --data")
+    .option("--checkpoint-copy <file>", "the copy of the newest checkpoint, made if it is not there, if not in --data")
+    .option("--checkpoint <file>", "the newest checkpoint that anybody has, where that copy is lost")
+    .option("--newest", "where that copy is lost: nothing newer than the export was published, I am sure")
     .action(async (source: string, flags: RebuildFlags) => rebuildFrom(await openContext(io, flags), source, flags))
 }
 
@@ -80,7 +84,7 @@ function findingText({ rule, place, message }: Finding): string {
 async function rebuildFrom(context: Context, source: string, flags: RebuildFlags): Promise<void> {
   const { rebuild } = await import("@weighlock/registry")
   const { out, path, settings, progress } = context
-  const { blobs, checkpointCopy } = flags
+  const { blobs, checkpointCopy, checkpoint, newest } = flags
   const data = path(flags.data)
   const { size, root, versions, missingBlobs } = await rebuild(
     {
@@ -89,6 +93,8 @@ async function rebuildFrom(context: Context, source: string, flags: RebuildFlags
       trust: settings.trust(flags),
       ...(blobs === undefined ? {} : { blobs: path(blobs) }),
       ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
+      ...(checkpoint === undefined ? {} : { checkpoint: path(checkpoint) }),
+      ...(newest === undefined ? {} : { newest }),
     },
     ({ entries, of }) => progress.update({ phase: "rebuild", unit: "entries", done: entries, total: of }),
   )
@@ -98,9 +104,6 @@ async function rebuildFrom(context: Context, source: string, flags: RebuildFlags
     text: `rebuilt ${data}: ${counted(size, "entry", "entries")}, ${counted(versions, "version")}, root ${root}`,
     digest: root,
   })
-  out.hint(
-    `whoever has seen more than ${counted(size, "entry", "entries")} will refuse it: use the newest copy there is`,
-  )
   if (missingBlobs.length > 0)
     out.warn(
       `these versions lack ${counted(missingBlobs.length, "file")}: publish them again, or rebuild with --blobs OLD-DATA`,

@@ -7,16 +7,20 @@
  *
  * Memory does not grow with the entries' bytes: what is kept is the tree's edge and what the history has bound.
  */
-import type { TrustChain } from "@weighlock/manifest"
+import { ManifestError, type TrustChain } from "@weighlock/manifest"
 import { encodeBase64, type Hash, proveConsistency, type Tile, tilePath } from "@weighlock/tlog"
+import { requireGenesisByTiles } from "../genesis.ts"
 import type { LogHead } from "../log-head.ts"
+import { isNoAnswer, LogReader } from "../log-reader.ts"
 import { defaultState, Seen, type SignedCheckpoint } from "../seen.ts"
 import { loadWitnessKeys } from "../witness-keys.ts"
+import { newestHead } from "../witnessed.ts"
 import { faultOf, type JudgedBlock } from "./block.ts"
 import { judgeBlocks } from "./block-pool.ts"
 import { Findings } from "./finding.ts"
 import { checkHead } from "./head-check.ts"
 import { LiveCheck } from "./live.ts"
+import { OneHistory } from "./live-bundle.ts"
 import { readReceipts, ReceiptCheck } from "./receipts.ts"
 import { ReplayCheck } from "./replay-check.ts"
 import type { AuditOptions, AuditReport } from "./report.ts"
@@ -27,8 +31,12 @@ import { auditTrust } from "./trust.ts"
 
 const width = 256
 const mostMissing = 256
+const mostReported = 10_000
 
-/** Findings are returned; thrown is what made it impossible to look: UNAVAILABLE, NOT_FOUND, FILE_UNREADABLE, STATE_DAMAGED … */
+/**
+ * Findings are returned; thrown is what made it impossible to look: UNAVAILABLE, NOT_FOUND, FILE_UNREADABLE, STATE_DAMAGED …
+ * Whoever stops answering takes back no finding: then the report says that it is `incomplete`.
+ */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
   const source = openSource(options.source, options.signal)
   try {
@@ -47,11 +55,13 @@ class Audit {
   readonly #findings: Findings
   readonly #seen: Seen
   readonly #started = performance.now()
-  readonly #live: LiveCheck | null
-  readonly #replay: ReplayCheck
+  #live: LiveCheck | null = null
+  #replay: ReplayCheck | null = null
   /** Tiles that were reported to be absent or no tiles. */
   readonly #reported = new Set<string>()
   #receipts: ReceiptCheck | null = null
+  #head: LogHead | null = null
+  #consistent: boolean | null = null
   #entries = 0
   /** Bundles in a row that could not be read. */
   #missing = 0
@@ -62,30 +72,41 @@ class Audit {
     this.#trustChain = trustChain
     this.#findings = new Findings(1000, options.onFinding)
     this.#seen = new Seen(options.state ?? defaultState(), trustChain)
-    this.#live = this.#liveCheck()
-    this.#replay = new ReplayCheck(trustChain, this.#findings, this.#live)
   }
 
   async run(): Promise<AuditReport> {
     await this.#seen.prepare()
     const before = await this.#seen.read()
-    this.#receipts = await this.#receiptCheck()
-    const note = await this.#source.files.checkpoint()
-    const head = checkHead(note, this.#trustChain, this.#options.maxStaleness ?? null, this.#findings)
-    if (head === null) return this.#report(null, before, null)
-    const consistent = await this.#readLog(head, before)
-    await this.#keep(head, before)
-    return this.#report(head, before, consistent)
+    try {
+      await this.#look(before)
+      return this.#report(before, null)
+    } catch (error) {
+      if (!isNoAnswer(error) || this.#findings.none) throw error
+      return this.#report(before, (error as Error).message)
+    }
   }
 
-  async #readLog(head: LogHead, before: SignedCheckpoint): Promise<boolean | null> {
+  async #look(before: SignedCheckpoint): Promise<void> {
+    this.#receipts = await this.#receiptCheck()
+    const { source, signal, maxStaleness = null } = this.#options
+    const isFolder = source.kind === "folder"
+    const read = (): Promise<LogHead> => newestHead(this.#source.files, this.#trustChain, { isFolder, signal })
+    this.#head = await checkHead(read, maxStaleness, this.#findings)
+    if (this.#head === null) return
+    await this.#readLog(this.#head, before)
+    await this.#keep(this.#head, before)
+  }
+
+  async #readLog(head: LogHead, before: SignedCheckpoint): Promise<void> {
+    this.#live = this.#liveCheck(head)
+    const replay = (this.#replay = new ReplayCheck(this.#trustChain, this.#findings, this.#live))
     const { size, root } = head.checkpoint
     const marks = [before.checkpoint.size, ...(this.#receipts?.sizes ?? [])]
     const tree = new TreeCheck(size, root, (tile) => this.#readHashTile(tile), this.#findings, marks)
     for await (const block of judgeBlocks(size, this.#setup(), this.#source.files)) {
       this.#options.signal?.throwIfAborted()
       const count = Math.min(width, size - block.index * width)
-      await this.#judge(block, count, tree)
+      await this.#judge(block, count, tree, replay)
       if (this.#isHopeless(block)) return this.#giveUp(block.index, size)
       const done = block.index * width + count
       this.#options.onProgress?.({ phase: "audit", unit: "entries", done, total: size })
@@ -93,7 +114,6 @@ class Audit {
     const holds = await tree.finish()
     const rootAt = (at: number): Hash | null => tree.rootAt(at)
     this.#receipts?.finish(size, holds, rootAt)
-    await this.#live?.finish(this.#replay.history, head.checkpoint, this.#replay.models, this.#replay.whole)
     const view = {
       seen: this.#seen,
       trustChain: this.#trustChain,
@@ -101,7 +121,8 @@ class Audit {
       isCopy: this.#options.source.kind !== "registry",
       findings: this.#findings,
     }
-    return await checkSeen(view, before, head, rootAt)
+    this.#consistent = await checkSeen(view, before, head, rootAt)
+    await this.#live?.finish(replay.history, size, replay.models, replay.whole)
   }
 
   /** A signed size says nothing about how much is there: without this an audit of a hole would last for ever. */
@@ -110,14 +131,13 @@ class Audit {
     return this.#missing >= mostMissing
   }
 
-  #giveUp(index: number, size: number): null {
+  #giveUp(index: number, size: number): void {
     const message = `${mostMissing} bundles in a row cannot be read: the audit of ${size} entries ends here`
     this.#findings.log("bundle", message, { index: (index + 1) * width - 1 })
     this.#receipts?.finish(size, false, () => null)
-    return null
   }
 
-  async #judge(block: JudgedBlock, count: number, tree: TreeCheck): Promise<void> {
+  async #judge(block: JudgedBlock, count: number, tree: TreeCheck, replay: ReplayCheck): Promise<void> {
     const { index, fault } = block
     const hashes = fault === null ? splitHashes(block.hashes) : null
     if (fault !== null) {
@@ -127,7 +147,7 @@ class Audit {
     this.#entries += hashes?.length ?? 0
     const logged = await tree.block(index, hashes)
     for (let at = 0; at < count; at++) this.#receipts?.entry(index * width + at, logged?.[at] ?? null)
-    if (this.#options.hashOnly !== true) await this.#replay.block(block, hashes, logged, count)
+    if (this.#options.hashOnly !== true) await replay.block(block, hashes, logged, count)
   }
 
   async #readHashTile(tile: Tile): Promise<Uint8Array | null> {
@@ -136,7 +156,7 @@ class Audit {
     if (typeof found !== "string" && found.length === 32 * tile.width) return found
     const fault = typeof found === "string" ? found : `it has ${found.length} bytes, not ${32 * tile.width}`
     if (!this.#reported.has(path)) this.#findings.log("tile", fault, { path })
-    this.#reported.add(path)
+    if (this.#reported.size < mostReported) this.#reported.add(path)
     return null
   }
 
@@ -145,11 +165,13 @@ class Audit {
     return { source, trust: this.#trustChain.envelopes, hashOnly }
   }
 
-  #liveCheck(): LiveCheck | null {
+  #liveCheck(head: LogHead): LiveCheck | null {
     const { live = true, hashOnly = false } = this.#options
     const { transport } = this.#source
     if (!live || hashOnly || transport === null) return null
-    return new LiveCheck(transport, this.#trustChain, this.#findings)
+    const [trustChain, seen] = [this.#trustChain, this.#seen]
+    const history = new OneHistory({ trustChain, seen, log: new LogReader(transport) }, head)
+    return new LiveCheck(transport, trustChain, this.#findings, history)
   }
 
   async #receiptCheck(): Promise<ReceiptCheck | null> {
@@ -158,17 +180,30 @@ class Audit {
     return new ReceiptCheck(await readReceipts(receipts, this.#trustChain, this.#findings), this.#findings)
   }
 
-  /** Only a log without any finding about itself is worth remembering. */
+  /** What is remembered is trusted by whoever reads the log next: only a log without any finding is. */
   async #keep(head: LogHead, before: SignedCheckpoint): Promise<void> {
-    if (this.#findings.all.some(({ kind }) => kind === "log")) return
+    if (!this.#findings.none || !(await this.#isOurs(head))) return
     await this.#seen.keep(head, before, async (one, other) => {
       const [from, to] = [one.checkpoint, other.checkpoint].toSorted((a, b) => a.size - b.size)
       if (from !== undefined && to !== undefined) await proveConsistency(this.#source.files, from, to)
     })
   }
 
-  #report(head: LogHead | null, before: SignedCheckpoint, consistent: boolean | null): AuditReport {
-    const { history, judged, models } = this.#replay
+  /** A replay has judged the genesis with every other entry; hashes alone do not say whose log it is. */
+  async #isOurs({ checkpoint }: LogHead): Promise<boolean> {
+    if (this.#options.hashOnly !== true || checkpoint.size === 0) return true
+    try {
+      await requireGenesisByTiles(this.#source.files, this.#trustChain, checkpoint)
+      return true
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error
+      this.#findings.log("genesis", error.message, { index: 0 })
+      return false
+    }
+  }
+
+  #report(before: SignedCheckpoint, incomplete: string | null): AuditReport {
+    const [head, replay] = [this.#head, this.#replay]
     return {
       origin: this.#trustChain.current.log.origin,
       size: head?.checkpoint.size ?? null,
@@ -176,15 +211,16 @@ class Audit {
       checkpoint: head?.note ?? null,
       quorum: head?.quorum ?? false,
       freshness: head?.freshness ?? null,
-      seen: { size: before.checkpoint.size, consistent },
+      seen: { size: before.checkpoint.size, consistent: this.#consistent },
       entries: this.#entries,
-      judged,
-      models,
-      versions: history.versions,
+      judged: replay?.judged ?? 0,
+      models: replay?.models ?? 0,
+      versions: replay?.history.versions ?? 0,
       live: this.#live === null ? null : { versions: this.#live.versions },
       receipts: this.#receipts?.count ?? null,
       findings: this.#findings.all,
       omitted: this.#findings.omitted,
+      incomplete,
       seconds: (performance.now() - this.#started) / 1000,
     }
   }

@@ -63,6 +63,10 @@ export class Findings {
     this.#onFinding?.(finding)
   }
 
+  get none(): boolean {
+    return this.all.length === 0
+  }
+
   log(check: AuditCheck, message: string, where: Pick<Finding, "index" | "path"> = {}): void {
     this.add({ kind: "log", code: "LOG_INVALID", check, ...where, message })
   }

@@ -1,37 +1,35 @@
 /** The checkpoint an audit goes by: signed by the log, cosigned as the trust root asks, and fresh enough. */
-import type { TrustChain } from "@weighlock/manifest"
 import { requireFreshHead } from "../log.ts"
-import { type LogHead, openHead } from "../log-head.ts"
+import type { LogHead } from "../log-head.ts"
 import type { Finding, Findings } from "./finding.ts"
 
 const path = "checkpoint"
 
 /** `null` after a finding that leaves nothing to go by: not signed by the log. */
-export function checkHead(
-  note: Uint8Array,
-  trustChain: TrustChain,
+export async function checkHead(
+  read: () => Promise<LogHead>,
   maxStaleness: number | null,
   findings: Findings,
-): LogHead | null {
-  const head = byFinding(findings, "checkpoint", "LOG_INVALID", () => openHead(note, trustChain))
+): Promise<LogHead | null> {
+  const head = await byFinding(findings, "checkpoint", "LOG_INVALID", read)
   if (head === null) return null
   if (!head.quorum) {
     const message = "too few witnesses have cosigned the checkpoint"
     findings.add({ kind: "log", code: "NOT_YET_WITNESSED", check: "quorum", path, message })
   }
-  byFinding(findings, "staleness", "STALE", () => requireFreshHead(head, maxStaleness, new Date()))
+  await byFinding(findings, "staleness", "STALE", async () => requireFreshHead(head, maxStaleness, new Date()))
   return head
 }
 
 /** What `open` throws with that code becomes a finding. */
-function byFinding<T>(
+async function byFinding<T>(
   findings: Findings,
   check: "checkpoint" | "staleness",
   code: "LOG_INVALID" | "STALE",
-  open: () => T,
-): T | null {
+  open: () => Promise<T>,
+): Promise<T | null> {
   try {
-    return open()
+    return await open()
   } catch (error) {
     const { code: found, message } = error as { code?: unknown; message: string }
     if (found !== code) throw error

@@ -1,36 +1,30 @@
 /**
  * What the API answers, compared with a replay of the log, both ways: every logged version must be answered as it was
- * logged, and nothing may be listed that was not logged.
+ * logged, and nothing may be listed that was not logged. What it answers must be proven by states of the log that are one
+ * history with the audited one.
  */
 import {
-  type Bundle,
-  checkpointOf,
   isModelName,
   isVersion,
   limits,
   ManifestError,
   parseBundle,
   type ReplayedHistory,
-  sha256Hex,
   type TrustChain,
 } from "@weighlock/manifest"
-import {
-  type Checkpoint,
-  equalHashes,
-  type Hash,
-  hashLeaf,
-  parseProof,
-  TlogError,
-  verifyInclusion,
-} from "@weighlock/tlog"
+import { equalHashes, type Hash } from "@weighlock/tlog"
 import { listPages, type ListedModel, type ListedVersion, readModel, readVersion } from "../catalogue.ts"
 import { ClientError } from "../errors.ts"
 import { isNoAnswer } from "../log-reader.ts"
 import type { Transport } from "../transport.ts"
+import { isNotYetWitnessed, untilWitnessed } from "../witnessed.ts"
 import type { Findings } from "./finding.ts"
+import { type LiveBundle, type OneHistory, openLive } from "./live-bundle.ts"
 
 /** Questions under way at once. */
 const atOnce = 8
+/** Questions without an answer that are asked once more: of more, the registry as a whole does not answer. */
+const mostUnanswered = 64
 
 export interface LoggedVersion {
   readonly index: number
@@ -41,53 +35,75 @@ export interface LoggedVersion {
   readonly leaf: Hash
 }
 
+/** A bundle to be asked for, and what it must be. */
+interface Question {
+  readonly path: string
+  readonly index?: number
+  /** In a sentence that goes on with "and the API answers". */
+  readonly what: string
+  /** What is wrong with the answer, or `null`. */
+  readonly judge: (found: LiveBundle | null) => string | null
+}
+
 export class LiveCheck {
   readonly #transport: Transport
   readonly #trustChain: TrustChain
   readonly #findings: Findings
+  readonly #history: OneHistory
   readonly #running = new Set<Promise<void>>()
+  /** That nobody answered, or not enough witnesses yet. */
+  readonly #unanswered: { readonly question: Question; readonly error: ClientError }[] = []
+  #unwitnessed = false
   /** Index from which on an entry may be one that was not audited. */
   #newerFrom = 0
   #failure: { readonly error: unknown } | null = null
   /** Versions compared. */
   versions = 0
 
-  constructor(transport: Transport, trustChain: TrustChain, findings: Findings) {
+  constructor(transport: Transport, trustChain: TrustChain, findings: Findings, history: OneHistory) {
     this.#transport = transport
     this.#trustChain = trustChain
     this.#findings = findings
-  }
-
-  /** Asks for a version that the log holds. Returns when there is room for the next. Throws UNAVAILABLE. */
-  async expect(logged: LoggedVersion): Promise<void> {
-    await this.#run(async () => {
-      const { model, version, digest } = logged
-      await this.#compare(`api/v1/models/${model}/versions/${version}`, logged)
-      await this.#compare(`api/v1/manifests/sha256/${digest}`, logged)
-      this.versions++
-    })
+    this.#history = history
   }
 
   /**
-   * Everything that is listed must have been logged, in `history` or after `audited`, which is where that ends; and
-   * everything logged must be listed. `count` is how many models `history` knows; it is not `whole` where entries could not be
-   * judged, and then what is listed may be one of those.
+   * Asks for a version that the log holds. Returns when there is room for the next. What goes wrong is thrown by `finish`: an API that
+   * is away keeps nobody from judging the log.
    */
-  async finish(history: ReplayedHistory, audited: Checkpoint, count: number, whole: boolean): Promise<void> {
-    this.#newerFrom = whole ? audited.size : 0
+  async expect(logged: LoggedVersion): Promise<void> {
+    if (this.#failure === null)
+      await this.#run(async () => {
+        const { model, version, digest } = logged
+        await this.#ask(questionOf(`api/v1/models/${model}/versions/${version}`, logged))
+        await this.#ask(questionOf(`api/v1/manifests/sha256/${digest}`, logged))
+        this.versions++
+      })
+  }
+
+  /**
+   * Everything that is listed must have been logged, in `history` or after `audited`, the size at which that ends; and
+   * everything logged must be listed. `count` is how many models `history` knows; it is not `whole` where entries could not be
+   * judged, and then what is listed may be one of those. Throws UNAVAILABLE.
+   */
+  async finish(history: ReplayedHistory, audited: number, count: number, whole: boolean): Promise<void> {
+    await this.#drain()
+    this.#newerFrom = whole ? audited : 0
     const known = new Set<string>()
     const models = listPages(this.#transport, "the list of models", "api/v1/models", "models", readModel)
     await this.#each("the list of models", models, async ({ model }) => {
       if (!isModelName(model))
         return this.#finding(`${JSON.stringify(model)} is in the list of models, and no model can be called so`)
+      if (known.has(model)) return this.#finding(`${model} is in the list of models twice`)
       if (history.model(model) !== null) known.add(model)
       await this.#compareList(history, model)
     })
     if (known.size < count)
       for (const model of history.models())
         if (!known.has(model)) this.#finding(`${model} was logged, and is not in the list of models`)
-    await this.#run(() => this.#compareTrust())
+    await this.#run(() => this.#ask(trustQuestion(this.#trustChain)))
     await this.#drain()
+    await this.#askAgain()
   }
 
   async #compareList(history: ReplayedHistory, model: ListedModel["model"]): Promise<void> {
@@ -96,6 +112,7 @@ export class LiveCheck {
     await this.#each(`the list of versions of ${model}`, versions, async ({ version, manifest }) => {
       if (!isVersion(version))
         return this.#finding(`${model} lists ${JSON.stringify(version)}, and no version can be called so`)
+      if (logged.has(version)) return this.#finding(`${model} lists ${version} twice`)
       const bound = history.bound(model, version)
       if (bound === null) return await this.#run(() => this.#requireNewer(model, { version, manifest }))
       logged.add(version)
@@ -110,7 +127,10 @@ export class LiveCheck {
   /** A list that is none, or ends in an error, is a finding; what it named before was compared. */
   async #each<T>(what: string, items: AsyncIterable<T>, task: (item: T) => Promise<void> | void): Promise<void> {
     try {
-      for await (const item of items) await task(item)
+      for await (const item of items) {
+        this.#throwFailure()
+        await task(item)
+      }
     } catch (error) {
       if (isNoAnswer(error) || !(error instanceof ClientError)) throw error
       this.#finding(`${what}: ${error.message}`)
@@ -123,43 +143,60 @@ export class LiveCheck {
     { version, manifest }: Pick<ListedVersion, "version" | "manifest">,
   ): Promise<void> {
     const what = `${model}@${version} is listed`
-    const bundle = await this.#bundle(`api/v1/models/${model}/versions/${version}`, what)
-    if (bundle === null) return
-    const { index, digest } = openLive(bundle, this.#trustChain) ?? { index: -1, digest: "" }
-    if (index < this.#newerFrom || digest !== manifest) this.#finding(`${what}, and was never logged`)
+    const judge = (found: LiveBundle | null): string | null =>
+      found !== null && found.index >= this.#newerFrom && found.digest === manifest
+        ? null
+        : `${what}, and was never logged`
+    await this.#ask({ path: `api/v1/models/${model}/versions/${version}`, what, judge })
   }
 
-  async #compare(path: string, logged: LoggedVersion): Promise<void> {
-    const what = `${logged.model}@${logged.version} was logged as entry ${logged.index}`
-    const bundle = await this.#bundle(path, what, logged.index)
-    if (bundle === null) return
-    const found = openLive(bundle, this.#trustChain)
-    const same =
-      found !== null &&
-      found.index === logged.index &&
-      found.digest === logged.digest &&
-      equalHashes(found.leaf, logged.leaf)
-    if (!same) this.#finding(`${what}, and the API answers something else at ${path}`, logged.index)
+  /** Throws UNAVAILABLE where too many questions have found no answer. */
+  async #ask(question: Question): Promise<void> {
+    await this.#compare(question).catch((error: unknown) => this.#putOff(question, error))
   }
 
-  async #compareTrust(): Promise<void> {
-    const bundle = await this.#bundle("api/v1/trust/1", "trust root 1 was logged as entry 1", 1)
-    const [first] = this.#trustChain.roots
-    if (bundle !== null && sha256Hex(bundle.envelope.payload) !== first?.digest)
-      this.#finding("the API answers another trust root than was logged", 1)
-  }
-
-  /** `null` after a finding. */
-  async #bundle(path: string, what: string, index?: number): Promise<Bundle | null> {
+  async #compare({ path, index, what, judge }: Question): Promise<void> {
     try {
       const { body } = await this.#transport.call(path, { what: path, method: "GET", limit: limits.bundle })
-      return parseBundle(body)
+      const found = openLive(parseBundle(body), this.#history)
+      const wrong = judge(found)
+      if (wrong !== null) return this.#finding(wrong, index)
+      if (found === null) return
+      await this.#history.require(found.head)
     } catch (error) {
       const isKnown = error instanceof ClientError || error instanceof ManifestError
-      if (isNoAnswer(error) || !isKnown) throw error
-      this.#finding(`${what}, and the API answers ${error.message}`, index)
-      return null
+      if (isNoAnswer(error) || isNotYetWitnessed(error) || !isKnown) throw error
+      this.#finding(`${what}, and the API answers ${explained(error)}`, index)
     }
+  }
+
+  #putOff(question: Question, error: unknown): void {
+    if (!isNoAnswer(error) && !isNotYetWitnessed(error)) throw error
+    if (this.#unanswered.length < mostUnanswered) this.#unanswered.push({ question, error: error as ClientError })
+    else if (isNoAnswer(error)) throw error
+    else this.#refuse(question, error as ClientError)
+  }
+
+  /** A registry that answers everything else withholds what it does not answer; one that answers nothing is away. */
+  async #askAgain(): Promise<void> {
+    const asked = this.#unanswered.splice(0)
+    for (const { question } of asked) {
+      const task = (): Promise<void> => untilWitnessed(() => this.#compare(question))
+      await this.#run(() => task().catch((error: unknown) => this.#putOff(question, error)))
+    }
+    await this.#drain()
+    if (this.#unanswered.length > 0)
+      await this.#transport.call("api/v1/models", { what: "the list of models", method: "GET", limit: 2 ** 24 })
+    for (const { question, error } of this.#unanswered.splice(0)) this.#refuse(question, error)
+  }
+
+  #refuse({ what, index }: Question, error: ClientError): void {
+    if (isNoAnswer(error)) return this.#finding(`${what}, and the API does not answer it: ${error.message}`, index)
+    if (this.#unwitnessed) return
+    this.#unwitnessed = true // once: all bundles of a moment lead to one checkpoint
+    const message = `${what}, and too few witnesses have cosigned the proof that the API answers`
+    const where = index === undefined ? {} : { index }
+    this.#findings.add({ kind: "log", code: "NOT_YET_WITNESSED", check: "live", ...where, message })
   }
 
   #finding(message: string, index?: number): void {
@@ -168,7 +205,6 @@ export class LiveCheck {
 
   async #run(task: () => Promise<void>): Promise<void> {
     while (this.#running.size >= atOnce) await Promise.race(this.#running)
-    this.#throwFailure()
     const running = task()
       .catch((error: unknown) => void (this.#failure ??= { error }))
       .finally(() => this.#running.delete(running))
@@ -185,19 +221,23 @@ export class LiveCheck {
   }
 }
 
-/** What a live bundle proves; `null` for nothing. */
-function openLive(
-  bundle: Bundle,
-  trustChain: TrustChain,
-): { readonly index: number; readonly leaf: Hash; readonly digest: string } | null {
-  try {
-    const { size, root } = checkpointOf(bundle, trustChain)
-    const { index, hashes } = parseProof(bundle.proof ?? "")
-    const leaf = hashLeaf(bundle.entry ?? new Uint8Array(0))
-    verifyInclusion({ leaf, index, size, root, proof: hashes })
-    return { index, leaf, digest: sha256Hex(bundle.envelope.payload) }
-  } catch (error) {
-    if (error instanceof ManifestError || error instanceof TlogError) return null
-    throw error
+function questionOf(path: string, logged: LoggedVersion): Question {
+  const { model, version, index, digest, leaf } = logged
+  const what = `${model}@${version} was logged as entry ${index}`
+  const judge = (found: LiveBundle | null): string | null => {
+    const same = found?.index === index && found.digest === digest && equalHashes(found.leaf, leaf)
+    return same ? null : `${what}, and the API answers something else at ${path}`
   }
+  return { path, index, what, judge }
+}
+
+function trustQuestion({ roots: [first] }: TrustChain): Question {
+  const judge = (found: LiveBundle | null): string | null =>
+    found?.index === 1 && found.digest === first?.digest ? null : "the API answers another trust root than was logged"
+  return { path: "api/v1/trust/1", index: 1, what: "trust root 1 was logged as entry 1", judge }
+}
+
+/** With where the evidence is. */
+function explained({ message, hint }: ClientError | ManifestError): string {
+  return hint === undefined ? message : `${message}; ${hint}`
 }

@@ -46,6 +46,8 @@ export interface AuditReport {
   readonly findings: readonly Finding[]
   /** Findings beyond those listed. */
   readonly omitted: number
+  /** Why not everything was looked at; without any finding the audit throws that instead. */
+  readonly incomplete: string | null
   readonly seconds: number
 }
 

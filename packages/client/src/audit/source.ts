@@ -11,6 +11,7 @@ import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { join } from "node:path"
 import { limits } from "@weighlock/manifest"
+import { readWhole } from "../durable.ts"
 import { ClientError } from "../errors.ts"
 import { limitOf, type LogFiles, LogReader, payloadPath, readTile } from "../log-reader.ts"
 import { Transport } from "../transport.ts"
@@ -75,7 +76,9 @@ export async function readBounded(path: string, limit: number): Promise<Uint8Arr
     const found = await file.stat()
     if (!found.isFile()) throw new ClientError("FILE_UNREADABLE", `${path} is not a regular file`)
     if (found.size > limit) throw new ClientError("TOO_LARGE", `${path} has ${found.size} bytes, more than ${limit}`)
-    return await file.readFile()
+    const bytes = await readWhole(file)
+    if (bytes === null) throw new ClientError("FILE_UNREADABLE", `${path} changes while it is read`)
+    return bytes
   } catch (cause) {
     if (cause instanceof ClientError) throw cause
     const { code } = cause as NodeJS.ErrnoException

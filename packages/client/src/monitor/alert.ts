@@ -21,7 +21,8 @@ export const alertCodes = {
   FORK: "the log has signed two histories",
   ROLLBACK: "the log shows less than it showed before",
   GAP: "entries that the log has signed cannot be read, or a name's numbering has a gap",
-  STALE: "no witness has confirmed the log, or nobody could reach it, for longer than you accept",
+  STALE: "no witness has confirmed the log, or it could not be read to its end, for longer than you accept",
+  NOT_YET_WITNESSED: "too few witnesses have confirmed what the log shows, for longer than that takes",
   LOG_INVALID: "a checkpoint, a signature or an entry does not hold",
   RULE_BROKEN: "an entry breaks a rule of the history",
 } as const

@@ -30,7 +30,7 @@ export interface Cursor {
   checkpoint: Checkpoint
   /** Entries read, each with its alerts delivered. */
   done: number
-  /** When the log last answered with something that held, ms. */
+  /** When everything up to a witnessed state of the log was last read, ms; before the first time, when the watch began. */
   checkedAt: number
   /** Newest entry of each name that is watched. */
   readonly models: Map<string, { readonly seq: number; readonly leaf: Hash }>

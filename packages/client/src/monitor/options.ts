@@ -11,9 +11,9 @@ export interface MonitorOptions {
   readonly cursor: string
   /** Patterns of the names you own: `acme/*`. With a new one the log is read again from the beginning. */
   readonly owned: readonly string[]
-  /** Keyids that you expect to publish them. */
-  readonly keys: readonly string[]
-  /** Seconds. */
+  /** Keyids that you expect to publish them; unless given, of each name those that the trust root lets publish it. */
+  readonly keys?: readonly string[]
+  /** Seconds; also of silence, for which it is an hour unless given. */
   readonly maxStaleness?: number
   /** Resolves when the alert is where it belongs; if it rejects, the next run tries again. */
   readonly deliver: (alert: Alert) => Promise<void>

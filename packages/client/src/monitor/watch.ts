@@ -2,23 +2,27 @@
 import {
   HistoryError,
   type Leaf,
+  namespaceOf,
   openEntry,
   type OpenedEntry,
   parseLeaf,
   patternMatches,
   type PublicKey,
+  type TrustChain,
 } from "@weighlock/manifest"
 import { equalHashes, type Hash, hashLeaf } from "@weighlock/tlog"
 import { faultOf } from "../audit/block.ts"
 import type { LogFiles } from "../log-reader.ts"
+import { judgeLoneEntry } from "../lone-entry.ts"
 import type { Alert } from "./alert.ts"
 import type { Cursor } from "./cursor.ts"
 
 export interface Watched {
   /** Patterns as in a trust root: `acme/*`. */
   readonly owned: readonly string[]
-  /** Keyids that may publish them. */
-  readonly keys: ReadonlySet<string>
+  /** Keyids that may publish them; `null`: those of which the trust root says so. */
+  readonly keys: ReadonlySet<string> | null
+  readonly trustChain: TrustChain
   /** Of the trust root: whose signatures are checked. */
   readonly trusted: ReadonlyMap<string, PublicKey>
   readonly files: LogFiles
@@ -40,7 +44,7 @@ export async function watchEntry(
 ): Promise<Watching> {
   const leaf = leafOf(entry)
   const model = leaf?.model ?? ""
-  if (leaf !== null && !watched.owned.some((pattern) => patternMatches(pattern, model)))
+  if (model !== "" && !watched.owned.some((pattern) => patternMatches(pattern, model)))
     return { noticed: [], head: null }
   const place = {
     index,
@@ -48,13 +52,17 @@ export async function watchEntry(
     ...(leaf?.subject === undefined ? {} : { version: leaf.subject }),
   }
   const head = leaf?.seq === undefined ? null : { model, seq: leaf.seq, leaf: hashLeaf(entry) }
+  const noticed: Noticed[] = []
   try {
-    return { noticed: judge(watched, models, await open(watched, entry), place), head }
+    const opened = await open(watched, entry)
+    if (model !== "") noticed.push(...judge(watched, models, opened, place))
+    judgeLoneEntry(watched.trustChain, index, opened)
   } catch (error) {
     if (!(error instanceof HistoryError)) throw error
     const code = error.code === "RULE_BROKEN" ? "RULE_BROKEN" : "LOG_INVALID"
-    return { noticed: [{ id: `${code}:${index}`, code, message: `entry ${index}: ${error.message}`, ...place }], head }
+    noticed.push({ id: `${code}:${index}`, code, message: `entry ${index}: ${error.message}`, ...place })
   }
+  return { noticed, head }
 }
 
 async function open({ files, trusted }: Watched, entry: Uint8Array): Promise<OpenedEntry> {
@@ -67,7 +75,7 @@ async function open({ files, trusted }: Watched, entry: Uint8Array): Promise<Ope
 }
 
 function judge(
-  { keys }: Watched,
+  { keys, trustChain }: Watched,
   models: Cursor["models"],
   { model = "", seq, prev, signers, strangers }: OpenedEntry,
   place: { index: number; model?: string; version?: string },
@@ -80,7 +88,8 @@ function judge(
     const message = `${model} goes on at number ${seq}, expected was ${expected}: something of it is missing`
     noticed.push({ id: `GAP:${place.index}`, code: "GAP", message, ...place })
   }
-  const keyids = [...signers, ...strangers].filter((keyid) => !keys.has(keyid))
+  const known = keys ?? new Set(namespaceOf(trustChain.current, model)?.publish.keys)
+  const keyids = [...signers, ...strangers].filter((keyid) => !known.has(keyid))
   if (keyids.length > 0) {
     const message = `${model}@${place.version} was published under ${keyids.length} key(s) that you did not name`
     noticed.push({ id: `UNKNOWN_KEY:${place.index}`, code: "UNKNOWN_KEY", message, ...place, keyids })

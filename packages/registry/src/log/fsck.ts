@@ -1,5 +1,5 @@
 /**
- * Checks a whole data folder and says all that is wrong with it. Reads only; the registry should be stopped.
+ * Checks a whole data folder and says all that is wrong with it. Reads only, one state of the database: the registry may run.
  *
  *     await fsck({ data: "/var/lib/weighlock", trust: "trust.json" })
  *     { size: 1042, root: "nND/nri/…=", findings: [{ rule: "leaf", place: "log_entries 7", index: 7, message: "its hash is …" }] }
@@ -56,6 +56,7 @@ export async function fsck(options: FsckOptions, onFinding?: (found: Finding) =>
   }
   const db = openForReading(path)
   try {
+    db.exec("BEGIN") // after the copy was read: what is published meanwhile makes the database newer, never older
     for (const found of databaseFindings(db, trustChain, slots)) take(found)
     const rows = new LedgerRows(db)
     for await (const found of examineBlobFiles(rows, data, hashBlobs)) take(found)
@@ -77,6 +78,7 @@ function* databaseFindings(
 ): Generator<Finding> {
   for (const fault of faultsOf(db)) yield finding("database", "ledger.sqlite", fault)
   const rows = new LedgerRows(db)
+  for (const fault of rows.integrityFaults(100)) yield finding("database", "ledger.sqlite", fault)
   const size = rows.head()?.size ?? 0
   const own = new OwnNotes(trustChain.current.log)
   yield* logFindings(rows, size, own, trustChain, slots)

@@ -19,6 +19,7 @@ import {
   inclusionProof,
   rootNodes,
   signNote,
+  treeRoot,
 } from "@weighlock/tlog"
 
 import { RegistryError } from "../errors.ts"
@@ -53,6 +54,7 @@ export class Log {
   #head: LogHead
   #tree: GrowingTree
   #lastAt: number
+  #halted: RegistryError | null = null
 
   constructor(options: LogOptions) {
     this.#options = options
@@ -93,12 +95,18 @@ export class Log {
   /** One outcome a candidate, in order. UNAVAILABLE: nothing was written. Any other error: stop the process. */
   append(batch: readonly Candidate[]): Promise<readonly Outcome[]> {
     return this.#lane.run(async () => {
+      if (this.#halted) throw this.#halted
       const { ledger, trustChain, now } = this.#options
       const before = { trustChain, size: this.#head.size, lastAt: this.#lastAt }
       const plan = planPublishes(before, batch, await ledger.facts(batch), now())
       if (plan.entries.length > 0) await this.#commit(plan)
       return plan.outcomes
     })
+  }
+
+  /** Nothing more is signed: the log is known not to be the one that was published. */
+  halt(error: RegistryError): void {
+    this.#halted = error
   }
 
   async #commit({ entries, lastAt }: Plan): Promise<void> {
@@ -120,8 +128,12 @@ export class Log {
   /** Keeps what a witness has signed, and shows it with the checkpoint it is of. */
   async cosigned(cosigned: Cosigned): Promise<void> {
     const { size, vkey, line } = cosigned
-    await this.#lane.run(() => this.#options.ledger.addCosignatures(size, [{ vkey, line }]))
-    this.served.cosigned(cosigned)
+    const { ledger } = this.#options
+    await this.#lane.run(async () => {
+      await ledger.addCosignatures(size, [{ vkey, line }])
+      this.served.cosigned(cosigned)
+      await ledger.forgetCosignatures(this.served.witnessed?.size ?? 0)
+    })
     for (const listener of this.#onShown) listener()
   }
 
@@ -137,6 +149,13 @@ export class Log {
     const { nodes } = this.#options
     await nodes.load(consistencyNodes(from, to))
     return consistencyProof(from, to, nodes.read)
+  }
+
+  /** The root of the first `size` entries; within what is published. */
+  async root(size: number): Promise<Hash> {
+    const { nodes } = this.#options
+    await nodes.load(rootNodes(size))
+    return treeRoot(size, nodes.read)
   }
 
   /** The leaf hash that the tree holds. */

@@ -23,6 +23,8 @@ export interface OpenLogOptions {
   /** Path of the copy of the checkpoint. */
   readonly copy: string
   readonly mode: WitnessMode
+  /** Whether readers may have been shown what no quorum has signed; `require` does not go back behind that. */
+  readonly shownNewest?: boolean
   readonly now: () => number
 }
 
@@ -33,15 +35,16 @@ export interface OpenedLog {
 
 /** The ledger has been proven (start-proof.ts), or is empty. */
 export async function openLog(options: OpenLogOptions): Promise<OpenedLog> {
-  const { ledger, trustChain, copy: path, mode, now } = options
+  const { ledger, trustChain, copy: path, mode, shownNewest = false } = options
   const empty = ((await ledger.head())?.size ?? 0) === 0
   const copy = await CheckpointCopy.open(path, await newestCopied(path, trustChain))
   try {
     const head = empty ? await begin(options, await ledger.fence()) : await ledger.fence()
-    const served = await restoreServed(ledger, trustChain.current.log, mode, head, now())
+    const at = await lastAt(ledger, head.size)
+    const served = await restoreServed({ ledger, log: trustChain.current.log, mode, head, at, shownNewest })
     await copy.write((await ledger.checkpoint(head.size)) ?? "")
     const nodes = await TreeNodes.open(ledger, head.size)
-    const log = new Log({ ...options, copy, nodes, served, head, lastAt: await lastAt(ledger, head.size) })
+    const log = new Log({ ...options, copy, nodes, served, head, lastAt: at })
     return { log, close: () => copy.close() }
   } catch (error) {
     await copy.close()

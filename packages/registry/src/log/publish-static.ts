@@ -54,7 +54,7 @@ export class StaticLog {
     const note = await readFile(join(folder, "checkpoint"), "utf8").catch(absent)
     if (note === null) return new StaticLog(options, 0, "")
     const { size, root } = openPublished(folder, note, log)
-    const newest = reader.checkpoint()
+    const newest = reader.newest() // which readers may not be shown yet, or again
     try {
       verifyConsistency({ from: { size, root }, to: newest, proof: await reader.consistency(size, newest.size) })
     } catch (cause) {

@@ -30,7 +30,7 @@ export class Publisher {
 
   /** Entries that the folder is behind. */
   get behind(): number {
-    return this.#log.served.shown.size - this.#folder.size
+    return Math.max(0, this.#log.served.shown.size - this.#folder.size)
   }
 
   poke(): void {

@@ -33,6 +33,11 @@ export class LogReader {
     return this.#log.served.shown
   }
 
+  /** Committed; not what readers are shown where witnesses must sign first. */
+  newest(): ServedCheckpoint {
+    return this.#log.served.newest
+  }
+
   /** `path` as tlog-tiles has it, `tile/…`. `null` when the published log has no such tile. */
   async tile(path: string): Promise<Uint8Array | null> {
     const { level, index, width } = parseTile(path)

@@ -10,16 +10,18 @@ import type { Logger } from "pino"
 
 import type { OpenedConfig } from "../config.ts"
 import type { Undo } from "../data-folder.ts"
-import type { RegistryError } from "../errors.ts"
+import { RegistryError } from "../errors.ts"
 import type { Metrics } from "../metrics.ts"
 import type { Ledger } from "../store/ledger.ts"
 import { type CollectorStatus, WitnessCollector } from "../witness/collector.ts"
 import { Bundles } from "./bundles.ts"
+import { disproof } from "./disproof.ts"
 import type { Log } from "./log.ts"
-import { openLog } from "./open-log.ts"
+import { type OpenedLog, openLog } from "./open-log.ts"
 import { StaticLog } from "./publish-static.ts"
 import { Publisher } from "./publisher.ts"
 import { LogReader } from "./reader.ts"
+import { ShownMark } from "./shown-mark.ts"
 
 export interface RunningLog {
   readonly log: Log
@@ -57,18 +59,42 @@ export interface RunLogOptions {
   readonly onFailed: (error: RegistryError) => void
 }
 
+/** Throws what the start-up refuses: STORE_FAILED when a witness proves that the database is an old one, or another. */
 export async function runLog({ opened, ledger, logger, undo, onFailed }: RunLogOptions): Promise<RunningLog> {
-  const { trustChain, signer, checkpointCopy: copy, witnessMode: mode } = opened
-  const { log, close } = await openLog({ ledger, trustChain, signer, copy, mode, now: Date.now })
+  const { log, close } = await restoreLog(opened, ledger)
   undo.push(close)
+  const fail = (error: RegistryError): void => {
+    log.halt(error)
+    onFailed(error)
+  }
+  const collector = collectorFor(opened, log, logger, fail)
+  undo.push(() => collector.close())
+  const proof = await collector.disproof()
+  if (proof !== null) throw disproved(proof)
   const bundles = new Bundles(log, ledger)
   const reader = new LogReader(log, ledger, bundles)
   const folder = await openFolder(opened, reader)
-  const publisher = folder && new Publisher(log, folder, logger, onFailed)
-  undo.push(() => publisher?.close())
-  const collector = askWitnesses(opened, log, logger)
-  undo.push(() => collector.close())
+  const publisher = folder && new Publisher(log, folder, logger, fail)
+  undo.push(() => collector.close().then(() => publisher?.close())) // what was cosigned last is published, too
+  log.onPublished(() => collector.poke())
+  collector.poke()
   return { log, bundles, reader, health: () => healthOf(log, collector, publisher) }
+}
+
+async function restoreLog(opened: OpenedConfig, ledger: Ledger): Promise<OpenedLog> {
+  const { data, trustChain, signer, checkpointCopy: copy, witnessMode: mode } = opened
+  const options = { ledger, trustChain, signer, copy, mode, now: Date.now }
+  if (trustedLog(trustChain).policy.quorum === null) return await openLog(options)
+  const mark = await ShownMark.open(data, mode)
+  const { log, close } = await openLog({ ...options, shownNewest: mark.isThere })
+  if (mode === "require") log.onShown(() => void (log.served.caughtUp && mark.remove()))
+  return { log, close }
+}
+
+function disproved(proof: string): RegistryError {
+  return new RegistryError("STORE_FAILED", proof, {
+    hint: "bring the newer database back; if there is none, rebuild from an export as new as that",
+  })
 }
 
 async function openFolder(
@@ -79,17 +105,28 @@ async function openFolder(
   return await StaticLog.open({ folder, reader, log: trustChain.current.log })
 }
 
-function askWitnesses({ trustChain }: OpenedConfig, log: Log, logger: Logger): WitnessCollector {
-  const collector = new WitnessCollector({
+function collectorFor(
+  { trustChain, witnessUrls: urls }: OpenedConfig,
+  log: Log,
+  logger: Logger,
+  fail: (error: RegistryError) => void,
+): WitnessCollector {
+  return new WitnessCollector({
     log: trustedLog(trustChain),
+    urls,
     newest: () => log.served.newest,
     consistency: (from, to) => log.consistency(from, to),
-    store: (cosigned) => log.cosigned(cosigned),
+    store: async (cosigned) => {
+      await log.cosigned(cosigned).catch((cause: unknown) => {
+        const error = new RegistryError("STORE_FAILED", "a cosignature could not be stored", { cause })
+        fail(error)
+        throw error
+      })
+    },
+    disproof: (note) => disproof(log, trustChain.current.log, note),
+    onDisproved: (proof) => fail(disproved(proof)),
     logger,
   })
-  log.onPublished(() => collector.poke())
-  collector.poke()
-  return collector
 }
 
 function healthOf({ served }: Log, collector: WitnessCollector, publisher: Publisher | null): LogHealth {

@@ -37,7 +37,7 @@ const pragmas = [
 export function openFile(path: string, kind: FileKind): Database.Database {
   const db = openDatabase(path, 5000)
   try {
-    for (const pragma of [...pragmas, ...(kind.pragmas ?? [])]) db.pragma(pragma)
+    setPragmas(db, kind)
     create(db, path, kind)
     const [fault] = fileFaults(db, kind)
     if (fault !== undefined) throw damaged(path, kind, fault)
@@ -46,6 +46,17 @@ export function openFile(path: string, kind: FileKind): Database.Database {
     db.close()
     throw isSqliteError(error) ? damaged(path, kind, "SQLite can't read it", error) : error
   }
+}
+
+/** Opens once more what `openFile` opened and found undamaged. */
+export function openAgain(path: string, kind: FileKind): Database.Database {
+  const db = openDatabase(path, 5000)
+  setPragmas(db, kind)
+  return db
+}
+
+function setPragmas(db: Database.Database, kind: FileKind): void {
+  for (const pragma of [...pragmas, ...(kind.pragmas ?? [])]) db.pragma(pragma)
 }
 
 /** What is wrong with the file as a database, before anybody asks what its rows say. */

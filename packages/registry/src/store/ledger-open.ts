@@ -2,7 +2,7 @@
 import type Database from "better-sqlite3"
 
 import { RegistryError } from "../errors.ts"
-import { type FileKind, fileFaults, openFile } from "./database-file.ts"
+import { type FileKind, fileFaults, openAgain, openFile } from "./database-file.ts"
 import { applicationId, schema, schemaVersion } from "./ledger-schema.ts"
 
 const ledgerFile: FileKind = {
@@ -11,8 +11,8 @@ const ledgerFile: FileKind = {
   version: schemaVersion,
   schema,
   pragmas: [
-    // In pages of 4 KiB: as far as a WAL grows before a commit itself copies it back. Long before, a thread has copied nearly
-    // all of it (wal-copier.ts).
+    // In pages of 4 KiB: as far as a WAL grows before a commit itself copies it back. Long before, the writer has done so
+    // between two commits (ledger-writer-worker.ts).
     "wal_autocheckpoint = 16000",
     "cache_size = -32768",
   ],
@@ -23,6 +23,11 @@ const ledgerFile: FileKind = {
 /** Opens or creates. Throws USAGE when it is not a ledger of ours or of this version, STORE_FAILED when it is damaged. */
 export function openLedger(path: string): Database.Database {
   return openFile(path, ledgerFile)
+}
+
+/** The connection that writes, of a ledger that is open. */
+export function openLedgerWriter(path: string): Database.Database {
+  return openAgain(path, ledgerFile)
 }
 
 /** What is wrong with the file as a database, before anybody asks what its rows say. */

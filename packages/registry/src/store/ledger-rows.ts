@@ -93,6 +93,19 @@ export class LedgerRows {
     return (this.#statements.manifest.get(idx) as ManifestRow | undefined) ?? null
   }
 
+  /** What the indexes find, that answers are looked up through, where it is not this row. */
+  strayed({ idx, digest, model, version }: ManifestRow, seq: number): readonly (number | null)[] {
+    const { byDigest, byVersion, bySeq } = this.#statements
+    const hits = [byDigest.get(digest), byVersion.get(model, version), bySeq.get(model, seq)] as (number | undefined)[]
+    return hits.map((hit) => hit ?? null).filter((hit) => hit !== idx)
+  }
+
+  /** All that SQLite can find, also between tables and their indexes; at most so many. */
+  integrityFaults(limit: number): readonly string[] {
+    const faults = this.#db.prepare(`PRAGMA integrity_check(${limit})`).pluck().all() as string[]
+    return faults.filter((fault) => fault !== "ok")
+  }
+
   trustRoots(): readonly TrustRow[] {
     return this.#statements.trustRoots.all() as TrustRow[]
   }
@@ -136,6 +149,9 @@ function prepare(db: Database.Database) {
     checkpoints: db.prepare("SELECT size, note FROM log_checkpoints WHERE size > ? ORDER BY size LIMIT ?"),
     cosignatures: db.prepare("SELECT size, vkey, line FROM log_cosignatures ORDER BY size, vkey"),
     manifest: db.prepare("SELECT idx, digest, model, version, created_at FROM manifests WHERE idx = ?"),
+    byDigest: db.prepare("SELECT idx FROM manifests WHERE digest = ?").pluck(),
+    byVersion: db.prepare("SELECT idx FROM manifests WHERE model = ? AND version = ?").pluck(),
+    bySeq: db.prepare("SELECT idx FROM log_entries WHERE model = ? AND seq = ?").pluck(),
     trustRoots: db.prepare("SELECT version, digest, idx FROM trust_roots ORDER BY version"),
     payload: db.prepare("SELECT bytes FROM payloads WHERE sha256 = ?").pluck(),
     payloadNames: db.prepare("SELECT sha256 FROM payloads ORDER BY sha256").pluck(),

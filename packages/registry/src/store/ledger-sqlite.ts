@@ -1,15 +1,14 @@
 /**
- * The ledger in one SQLite file, one writer process. Calls are synchronous inside: a commit holds the event loop for one
- * fsync, which is why writes arrive in batches (see sequencer.ts).
+ * The ledger in one SQLite file, one writer process. Reads are synchronous inside, on a connection that cannot write; every
+ * write goes through one thread (ledger-writer.ts), and is seen by reads once its promise resolves.
  */
-import { decodeHex, encodeHex } from "@weighlock/manifest"
-import { emptyRoot } from "@weighlock/tlog"
 import type Database from "better-sqlite3"
 
-import type { RegistryError } from "../errors.ts"
+import { type BlobRow, factsOf, prepareBlob } from "./ledger-blobs.ts"
 import { LogTables, entryColumns } from "./ledger-log.ts"
 import { openLedger } from "./ledger-open.ts"
 import { LedgerRows } from "./ledger-rows.ts"
+import { LedgerWriter } from "./ledger-writer.ts"
 import type {
   BlobFacts,
   Cosignature,
@@ -25,14 +24,6 @@ import type {
   VersionSummary,
   Wanted,
 } from "./ledger.ts"
-import { WalCopier } from "./wal-copier.ts"
-
-interface BlobRow {
-  readonly sha256: string
-  readonly size: number
-  readonly part_size: number | null
-  readonly part_digests: Buffer | null
-}
 
 type PublicationRow = Omit<Publication, "entry"> & LogEntry
 type TrustRow = Omit<TrustRecord, "entry"> & LogEntry
@@ -43,28 +34,24 @@ export class SqliteLedger implements Ledger {
   readonly #db: Database.Database
   readonly #log: LogTables
   readonly #statements: ReturnType<typeof prepare>
+  readonly #facts: Database.Transaction<(batch: readonly Wanted[]) => readonly Facts[]>
+  readonly #writer: LedgerWriter
   /** The newest entries of models that were asked about: this process alone moves them. */
   readonly #newest = new Map<string, Facts["newest"]>()
 
-  readonly #path: string
-  #copier: WalCopier | null = null
-
   /** Opens or creates the file. Throws USAGE when it is not a ledger of ours, STORE_FAILED when it is damaged. */
   constructor(path: string) {
-    this.#path = path
     this.#db = openLedger(path)
-    this.#log = new LogTables(this.#db, emptyRoot())
+    this.#db.pragma("query_only = ON")
+    this.#log = new LogTables(this.#db)
     this.#statements = prepare(this.#db)
+    this.#facts = this.#db.transaction((batch: readonly Wanted[]) => batch.map((wanted) => this.#factsOf(wanted)))
+    this.#writer = new LedgerWriter(path)
   }
 
-  /** The value of a pragma on this very connection: what a test asserts after re-opening. */
-  pragma(name: string): unknown {
-    return this.#db.pragma(name, { simple: true })
-  }
-
-  /** From now on a thread copies the WAL back. `onFailed`: told when it failed; must end the process. */
-  copyAside(onFailed: (error: RegistryError) => void): void {
-    this.#copier = new WalCopier(this.#path, onFailed)
+  /** The value of a pragma on the connection that writes: what a test asserts after re-opening. */
+  pragma(name: string): Promise<unknown> {
+    return this.#writer.pragma(name)
   }
 
   /** The rows as they are, for the proof at start. */
@@ -77,12 +64,11 @@ export class SqliteLedger implements Ledger {
   }
 
   async fence(): Promise<LogHead> {
-    return this.#log.fence()
+    return await this.#writer.fence()
   }
 
   async commit(commit: LogCommit): Promise<void> {
-    this.#log.commit(commit)
-    this.#copier?.wrote(commit.entries.length)
+    await this.#writer.commit(commit)
     for (const { place, hash } of commit.entries) if (place) this.#newest.set(place.model, { seq: place.seq, hash })
   }
 
@@ -107,7 +93,15 @@ export class SqliteLedger implements Ledger {
   }
 
   async addCosignatures(size: number, cosignatures: readonly Cosignature[]): Promise<void> {
-    this.#log.addCosignatures(size, cosignatures)
+    await this.#writer.addCosignatures(size, cosignatures)
+  }
+
+  async forgetCosignatures(witnessed: number): Promise<void> {
+    await this.#writer.forgetCosignatures(witnessed)
+  }
+
+  async firstCheckpoint(): Promise<number | null> {
+    return this.#log.firstCheckpoint()
   }
 
   async cosignatures(size: number): Promise<readonly Cosignature[]> {
@@ -119,7 +113,7 @@ export class SqliteLedger implements Ledger {
   }
 
   async facts(batch: readonly Wanted[]): Promise<readonly Facts[]> {
-    return batch.map((wanted) => this.#factsOf(wanted))
+    return this.#facts.deferred(batch)
   }
 
   #factsOf({ model, version, blobs }: Wanted): Facts {
@@ -141,19 +135,11 @@ export class SqliteLedger implements Ledger {
   }
 
   async recordBlobs(batch: readonly BlobFacts[]): Promise<readonly BlobFacts[]> {
-    const record = this.#db.transaction(() => batch.map((facts) => this.#record(facts)))
-    return record.immediate()
-  }
-
-  #record(facts: BlobFacts): BlobFacts {
-    const digests =
-      facts.parts && Buffer.concat(facts.parts.digests.map((digest) => decodeHex(digest, "a part digest")))
-    this.#statements.addBlob.run(facts.sha256, facts.size, facts.parts?.size ?? null, digests ?? null, Date.now())
-    return factsOf(this.#statements.blob.get(facts.sha256) as BlobRow)
+    return await this.#writer.recordBlobs(batch)
   }
 
   async forgetBlobs(before: number): Promise<readonly string[]> {
-    return this.#db.transaction(() => this.#statements.forgetBlobs.all(before) as string[]).immediate()
+    return await this.#writer.forgetBlobs(before)
   }
 
   async trustRoots(): Promise<readonly TrustRecord[]> {
@@ -183,7 +169,7 @@ export class SqliteLedger implements Ledger {
   }
 
   async close(): Promise<void> {
-    await this.#copier?.close()
+    await this.#writer.close()
     this.#db.close()
   }
 }
@@ -200,16 +186,8 @@ function prepare(db: Database.Database) {
     newest: db.prepare("SELECT seq, hash FROM log_entries WHERE model = ? ORDER BY seq DESC LIMIT 1"),
     byVersion: db.prepare(`${publications} WHERE m.model = ? AND m.version = ?`),
     byDigest: db.prepare(`${publications} WHERE m.digest = ?`),
-    blob: db.prepare("SELECT sha256, size, part_size, part_digests FROM blobs WHERE sha256 = ?"),
+    blob: prepareBlob(db),
     hasBlob: db.prepare("SELECT 1 FROM blobs WHERE sha256 = ?").pluck(),
-    addBlob: db.prepare(
-      "INSERT INTO blobs (sha256, size, part_size, part_digests, recorded_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    ),
-    forgetBlobs: db
-      .prepare(
-        `DELETE FROM blobs WHERE recorded_at < ? AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE blob = sha256) RETURNING sha256`,
-      )
-      .pluck(),
     models: db.prepare(
       `SELECT model, count(*) AS versions FROM manifests WHERE model > ? AND instr(model, ?) > 0 GROUP BY model ORDER BY model LIMIT ?`,
     ),
@@ -225,12 +203,4 @@ function publicationOf(row: PublicationRow | undefined): Publication | null {
   if (!row) return null
   const { index, hash, leaf, ...publication } = row
   return { ...publication, entry: { index, hash, leaf } }
-}
-
-function factsOf(row: BlobRow): BlobFacts {
-  const facts = { sha256: row.sha256, size: row.size }
-  if (row.part_size === null || row.part_digests === null) return facts
-  const bytes = row.part_digests
-  const digests = Array.from({ length: bytes.length / 32 }, (_, i) => encodeHex(bytes.subarray(i * 32, i * 32 + 32)))
-  return { ...facts, parts: { size: row.part_size, digests } }
 }

@@ -137,11 +137,18 @@ export interface LogStore {
   tile(level: number, n: number): Promise<Uint8Array | null>
   /** The note signed for a size; `null` when none was. */
   checkpoint(size: number): Promise<string | null>
+  /** The smallest size of which a checkpoint is kept. */
+  firstCheckpoint(): Promise<number | null>
   payload(sha256: string): Promise<Uint8Array | null>
   /** Entries of one model with seq > `after`, in order. */
   history(model: string, after: number, limit: number): Promise<readonly LogEntry[]>
   /** Keeps one signature a witness, the last one told, of a checkpoint that was committed. */
   addCosignatures(size: number, cosignatures: readonly Cosignature[]): Promise<void>
+  /**
+   * Those that nobody will be shown again: of checkpoints smaller than the newest that met the quorum, and of larger ones but
+   * for the newest hundred.
+   */
+  forgetCosignatures(witnessed: number): Promise<void>
   cosignatures(size: number): Promise<readonly Cosignature[]>
   /** Sizes of which a cosignature is kept, the largest first. */
   cosignedSizes(limit: number): Promise<readonly number[]>

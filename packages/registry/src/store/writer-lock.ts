@@ -1,27 +1,40 @@
 /**
- * One writer per data folder: a second registry on the same folder is refused, and a killed one leaves nothing to clean up.
+ * One writer per data folder, and per copy of the checkpoint: a second registry on the same one is refused, and a killed one leaves nothing to clean up.
  *
  * The lock is SQLite's own file lock (fcntl on POSIX, LockFileEx on Windows) on an empty database beside the ledger: the
  * kernel drops it with the process, which a pid file cannot promise.
  */
 import { RegistryError } from "../errors.ts"
-import { openDatabase } from "./sqlite.ts"
+import { isSqliteError, openDatabase } from "./sqlite.ts"
 
 export interface WriterLock {
   release(): void
 }
 
-/** Throws CONFLICT while another holder lives, also one in this process. */
-export function lockWriter(path: string): WriterLock {
-  const db = openDatabase(path)
+/** Throws CONFLICT while another holder lives, also one in this process; STORE_FAILED where no lock can be. */
+export function lockWriter(path: string, what = "data folder"): WriterLock {
+  const db = openLock(path)
   try {
     db.exec("BEGIN EXCLUSIVE")
-  } catch (error) {
+  } catch (cause) {
     db.close()
-    throw new RegistryError("CONFLICT", "another process is running on this data folder", {
-      hint: "one process writes a data folder: stop the other one, or give this one a folder of its own",
-      cause: error,
+    if (!(cause instanceof Error && "code" in cause && cause.code === "SQLITE_BUSY")) throw unlockable(path, cause)
+    throw new RegistryError("CONFLICT", `another process is running on this ${what}`, {
+      hint: `one process writes a ${what}: stop the other one, or give this one a ${what} of its own`,
+      cause,
     })
   }
   return { release: () => void db.close() }
+}
+
+function openLock(path: string): ReturnType<typeof openDatabase> {
+  try {
+    return openDatabase(path)
+  } catch (cause) {
+    throw isSqliteError(cause) ? unlockable(path, cause) : cause
+  }
+}
+
+function unlockable(path: string, cause: unknown): RegistryError {
+  return new RegistryError("STORE_FAILED", `the lock ${path} can't be taken`, { cause })
 }

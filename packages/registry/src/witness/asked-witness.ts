@@ -3,6 +3,7 @@
  *
  *     POST <url>/add-checkpoint   old 40 …    -> 409 "41\n"      it saw more than we knew: ask again from there
  *                                 old 41 …    -> 200 "— witness.example/w1 uKLPIA…=\n"
+ *     GET <url>/<SHA-256 of the origin>/checkpoint   the newest it has cosigned, for everybody
  */
 import {
   type Hash,
@@ -19,6 +20,7 @@ import {
 } from "@weighlock/tlog"
 
 import { RegistryError } from "../errors.ts"
+import { originHash } from "./kept-state.ts"
 import type { Answer, Poster } from "./post.ts"
 
 export interface Target {
@@ -71,7 +73,8 @@ export class AskedWitness {
       const oldSize = this.#size
       if (oldSize > target.size) throw this.#isAhead(oldSize, target)
       const proof = oldSize === 0 || oldSize === target.size ? [] : await consistency(oldSize, target.size)
-      const answer = await this.#post(formatAddCheckpoint({ oldSize, proof, checkpoint: target.note }))
+      const body = formatAddCheckpoint({ oldSize, proof, checkpoint: target.note })
+      const answer = await this.#ask(() => this.#poster.post(this.url, body))
       if (answer.status === 200) {
         const cosigned = this.#read(answer, target)
         this.#size = target.size
@@ -83,14 +86,20 @@ export class AskedWitness {
     throw new WitnessFault("failing", `answered 409 to ${attempts} requests in a row`)
   }
 
+  /** The newest checkpoint of the log that it shows to everybody; `null`: it shows none. Throws a WitnessFault. */
+  async shown(origin: string): Promise<string | null> {
+    const { status, body } = await this.#ask(() => this.#poster.get(checkpointUrl(this.url, origin)))
+    return status === 200 ? body : null
+  }
+
   #isAhead(size: number, target: Target): WitnessFault {
     this.#size = 0 // it is asked afresh next time: what it said may have been wrong
     return new WitnessFault("ahead", `has cosigned ${size} entries of this log, which has ${target.size}`)
   }
 
-  async #post(body: string): Promise<Answer> {
+  async #ask(request: () => Promise<Answer>): Promise<Answer> {
     try {
-      return await this.#poster.post(this.url, body)
+      return await request()
     } catch (cause) {
       throw new WitnessFault("failing", cause instanceof Error ? cause.message : String(cause), { cause })
     }
@@ -141,4 +150,9 @@ export function addCheckpointUrl(prefix: string): URL {
   throw new RegistryError("USAGE", `${JSON.stringify(prefix)} is not a witness's URL`, {
     hint: "write it as the witness's operator gave it, such as https://witness.example",
   })
+}
+
+/** Beside where checkpoints are sent to: the monitoring prefix is the submission prefix. */
+function checkpointUrl(submission: URL, origin: string): URL {
+  return new URL(`${originHash(origin)}/checkpoint`, submission)
 }

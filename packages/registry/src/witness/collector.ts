@@ -13,13 +13,20 @@ import type { Logger } from "pino"
 
 import { RegistryError } from "../errors.ts"
 import { Lane } from "../log/lane.ts"
-import { AskedWitness, type Cosigned, type Target, addCheckpointUrl } from "./asked-witness.ts"
+import {
+  AskedWitness,
+  type Cosigned,
+  type Target,
+  WitnessFault,
+  type WitnessState,
+  addCheckpointUrl,
+} from "./asked-witness.ts"
 import { type CosignedCheckpoint, Gathering } from "./gathering.ts"
 import { Poster } from "./post.ts"
 import { Seat, type WitnessStatus } from "./seat.ts"
 
 export interface CollectorOptions {
-  readonly log: { readonly policy: Policy }
+  readonly log: { readonly origin: string; readonly policy: Policy }
   /** Instead of, or in absence of, the URL in the policy; by the policy's name for the witness. */
   readonly urls?: Readonly<Record<string, string>>
   /** The newest committed checkpoint. */
@@ -27,6 +34,13 @@ export interface CollectorOptions {
   consistency(from: number, to: number): Promise<readonly Hash[]>
   /** Keeps a verified cosignature. Called one after the other. */
   store(cosigned: CosignedCheckpoint): Promise<void>
+  /**
+   * What a witness shows as the newest checkpoint of the log, when it is ahead of us or refuses: how the log's own signature
+   * shows that this log is not the one it cosigned; `null` when it does not show that.
+   */
+  disproof?(note: string): Promise<string | null>
+  /** Told of such a proof: nothing more must be signed. */
+  onDisproved?(proof: string): void
   readonly logger?: Pick<Logger, "info" | "warn">
   /** ms of a clock that never goes back. */
   readonly now?: () => number
@@ -45,6 +59,8 @@ export interface CollectorStatus {
 }
 
 const pace = 1000
+/** What a witness answers that has cosigned another history of this log. */
+const proving: ReadonlySet<WitnessState> = new Set<WitnessState>(["ahead", "refused"])
 
 export class WitnessCollector {
   readonly #options: CollectorOptions
@@ -70,6 +86,19 @@ export class WitnessCollector {
     this.#poster = new Poster(options.timeout ?? 2000)
     this.#seats = seatsFor(options, this.#poster)
     this.#gathering = new Gathering(options.log.policy)
+  }
+
+  /** Asks every witness what it shows, before anything is signed; the first proof that the log is not that one, or `null`. */
+  async disproof(): Promise<string | null> {
+    const proofs = await Promise.all(this.#seats.map((seat) => this.#disproofBy(seat)))
+    return proofs.find((proof) => proof !== null) ?? null
+  }
+
+  /** A witness that can't be asked proves nothing. */
+  async #disproofBy(seat: Seat): Promise<string | null> {
+    const note = await seat.shown(this.#options.log.origin).catch(() => null)
+    const proof = note === null ? null : ((await this.#options.disproof?.(note)) ?? null)
+    return proof === null ? null : `the witness ${seat.status().name} shows that ${proof}`
   }
 
   /** There is a checkpoint to cosign: call it at the start and for every one that was committed. */
@@ -132,9 +161,20 @@ export class WitnessCollector {
     } catch (error) {
       // Once per change: a witness that is down for a day is not a line a minute.
       if (seat.failed(error, this.#now()) && !this.#closed) logger?.warn(seat.status(), "a witness does not cosign")
+      if (error instanceof WitnessFault && proving.has(error.state)) await this.#judge(seat)
     }
     seat.busy = null
     this.#wakeNext()
+  }
+
+  /** It may lie, or be broken: only what the log's own key signed counts. */
+  async #judge(seat: Seat): Promise<void> {
+    try {
+      const proof = await this.#disproofBy(seat)
+      if (proof !== null && !this.#closed) this.#options.onDisproved?.(proof)
+    } catch (error) {
+      this.#options.logger?.warn({ err: error }, "what a witness shows could not be compared")
+    }
   }
 
   /** One after the other, so that what is stored later holds all that was stored before. */

@@ -33,7 +33,7 @@ const remembered = 8
 
 export class Gathering {
   readonly #policy: Policy
-  readonly #bySize = new Map<number, Map<string, Cosigned>>()
+  readonly #bySize = new Map<number, ReadonlyMap<string, Cosigned>>()
 
   constructor(policy: Policy) {
     this.#policy = policy
@@ -47,31 +47,27 @@ export class Gathering {
     return { size, note: formatNote({ text, signatures: others }) }
   }
 
-  /** `target` is bare. */
+  /** `target` is bare. Throws when a note can't hold as much: what was gathered so far stays as it is. */
   add(target: Target, vkey: string, cosigned: Cosigned): CosignedCheckpoint {
-    const all = this.#of(target.size).set(vkey, cosigned)
+    const all = new Map(this.#bySize.get(target.size)).set(vkey, cosigned)
     const times = new Map([...all].map(([key, { time }]) => [key, time] as const))
     const { met, freshness } = judgeQuorum(this.#policy, times)
+    const signatures = [...all.values()].map(({ signature }) => signature)
+    const note = addSignatures(target.note, signatures)
+    this.#keep(target.size, all)
     return {
       size: target.size,
       vkey,
       line: formatSignatureLines([cosigned.signature]),
-      note: addSignatures(
-        target.note,
-        [...all.values()].map(({ signature }) => signature),
-      ),
+      note,
       quorum: met,
       freshness,
     }
   }
 
-  #of(size: number): Map<string, Cosigned> {
-    const known = this.#bySize.get(size)
-    if (known) return known
+  #keep(size: number, all: ReadonlyMap<string, Cosigned>): void {
     const [oldest] = this.#bySize.keys()
-    if (this.#bySize.size >= remembered && oldest !== undefined) this.#bySize.delete(oldest)
-    const made = new Map<string, Cosigned>()
-    this.#bySize.set(size, made)
-    return made
+    if (!this.#bySize.has(size) && this.#bySize.size >= remembered && oldest !== undefined) this.#bySize.delete(oldest)
+    this.#bySize.set(size, all)
   }
 }

@@ -41,7 +41,7 @@ export async function requireKept(data: string, store: WitnessStore, vkey: strin
   for (const origin of origins) {
     const last = store.cosigned(origin)
     if (last !== null) requireSigned(origin, last, store.keysOf(origin), vkey)
-    await requireNotBehind(data, origin, last, vkey)
+    await requireNotBehind(data, origin, () => last, vkey)
   }
   await requireNoOther(data, origins)
 }
@@ -56,14 +56,15 @@ export async function requireNoOther(data: string, origins: readonly string[]): 
   }
 }
 
-/** Throws STORE_FAILED where more was cosigned of that log than `last`. */
+/** Throws STORE_FAILED where more was cosigned of that log than `readLast` says: asked last, as a running witness goes on. */
 export async function requireNotBehind(
   data: string,
   origin: string,
-  last: Cosignment | null,
+  readLast: () => Cosignment | null,
   vkey: string,
 ): Promise<void> {
   const slots = await CheckpointCopy.read(copyPath(data, origin))
+  const last = readLast()
   if (slots === null && last === null) return
   const what = `cosigned/${originHash(origin)}, the copy of what was cosigned of ${origin},`
   if (slots === null) throw damaged(`${what} is absent`)

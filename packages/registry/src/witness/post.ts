@@ -1,5 +1,5 @@
 /**
- * One POST to a witness: no redirect is followed, nothing is decompressed, the answer is small, and all of it takes a
+ * One request to a witness: no redirect is followed, nothing is decompressed, the answer is small, and all of it takes a
  * bounded time. The addresses come from the trust root or the operator, never from a request.
  */
 import { type IncomingMessage, Agent as HttpAgent, request as httpRequest } from "node:http"
@@ -28,6 +28,15 @@ export class Poster {
 
   /** Rejects with an Error that says what happened in a sentence's end: "did not answer within 2000 ms". */
   async post(url: URL, body: string): Promise<Answer> {
+    return await this.#ask(url, body)
+  }
+
+  /** As `post`. */
+  async get(url: URL): Promise<Answer> {
+    return await this.#ask(url, null)
+  }
+
+  async #ask(url: URL, body: string | null): Promise<Answer> {
     const signal = AbortSignal.timeout(this.#timeout)
     try {
       return await this.#send(url, body, signal)
@@ -42,19 +51,16 @@ export class Poster {
     this.#https.destroy()
   }
 
-  async #send(url: URL, body: string, signal: AbortSignal, again = true): Promise<Answer> {
+  async #send(url: URL, body: string | null, signal: AbortSignal, again = true): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-    const options = {
-      method: "POST",
-      headers: { "content-type": "text/plain; charset=utf-8", "content-length": Buffer.byteLength(body) },
-      signal,
-    }
+    const length = { "content-type": "text/plain; charset=utf-8", "content-length": Buffer.byteLength(body ?? "") }
+    const options = body === null ? { method: "GET", signal } : { method: "POST", headers: length, signal }
     const request =
       url.protocol === "https:"
         ? httpsRequest(url, { ...options, agent: this.#https }, resolve)
         : httpRequest(url, { ...options, agent: this.#http }, resolve)
     request.on("error", reject)
-    request.end(body)
+    request.end(body ?? undefined)
     const response = await promise.catch((error: Error) => {
       // The witness had closed the connection that was kept: it has not read the request.
       if (again && request.reusedSocket && "code" in error && error.code === "ECONNRESET") return null

@@ -50,6 +50,11 @@ export class Seat {
     return await this.#asked.cosign(target, consistency)
   }
 
+  /** The newest checkpoint of the log that it shows to everybody; `null` without one, and when it can't be asked. */
+  async shown(origin: string): Promise<string | null> {
+    return (await this.#asked?.shown(origin)) ?? null
+  }
+
   /** Whether that is a change. */
   took({ size }: Target, time: number, at: number): boolean {
     this.#newest = { size, time }

@@ -67,7 +67,7 @@ export async function addLog({
   const watched = parseLog(vkey, origin)
   await requireWitness(data)
   return await withStore(data, async (store) => {
-    await requireNotBehind(data, watched, store.cosigned(watched), ownKey(store, data))
+    await requireNotBehind(data, watched, () => store.cosigned(watched), ownKey(store, data))
     // Its place outside the database is there before anything is cosigned: where it is absent later, it was taken away.
     const copy = await CheckpointCopy.open(copyPath(data, watched), null)
     await copy.close()

@@ -60,6 +60,9 @@ function* examineManifest(rows: LedgerRows, index: number, leaf: Leaf, deep: boo
     const found = `${row.model}@${row.version} sha256:${row.digest}`
     yield finding("row", place, `it is ${found}; the entry says ${model}@${subject} sha256:${payload.sha256}`, index)
   }
+  if (rows.strayed(row, leaf.seq ?? 0).length > 0) {
+    yield finding("row", place, "an index of the database does not lead to it", index)
+  }
   const bytes = deep ? (payload.inline ?? rows.payload(payload.sha256)) : null
   if (bytes && sha256Hex(bytes) === payload.sha256) yield* examineContent(rows, index, bytes, row.created_at)
 }
