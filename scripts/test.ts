@@ -1,6 +1,6 @@
 /**
  * Runs the tests: all of `test/`, or the folders named (`pnpm test cli attacks`). One process per file, as many at once
- * as there are cores.
+ * as there are cores, and one more: a test often waits.
  */
 import { spawnSync } from "node:child_process"
 import { globSync } from "node:fs"
@@ -21,7 +21,7 @@ if (chosen.length === 0) {
 }
 const { status } = spawnSync(
   process.execPath,
-  ["--test", "--test-timeout=180000", `--test-concurrency=${availableParallelism()}`, ...chosen.toSorted()],
+  ["--test", "--test-timeout=180000", `--test-concurrency=${availableParallelism() + 1}`, ...chosen.toSorted()],
   {
     cwd: root,
     stdio: "inherit",

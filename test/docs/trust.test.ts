@@ -23,7 +23,7 @@ before(async () => {
   await writeFile(command, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`)
   await chmod(command, 0o755)
 })
-after(() => rm(folder, { recursive: true, force: true }))
+after(() => rm(folder, { recursive: true, force: true, maxRetries: 20 }))
 
 function runAs(person: string, script: string): { status: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync("bash", ["--norc", "-euo", "pipefail", "-c", script], {

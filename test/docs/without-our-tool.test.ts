@@ -565,7 +565,7 @@ function openSigned(bytes: Uint8Array, asked: string, trustChain: TrustChain): S
 
 async function inFolder(t: TestContext, edit: Edit | undefined): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "weighlock-script-"))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20 }))
   await writeAll(folder, example)
   await writeFile(join(folder, "verify.sh"), `${blockOf(page, "script", "verify.sh")}\n`)
   await edit?.(folder)

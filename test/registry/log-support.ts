@@ -35,7 +35,7 @@ export interface LogWorld {
 
 export async function makeLogWorld(t: TestContext): Promise<LogWorld> {
   const folder = await mkdtemp(join(tmpdir(), "weighlock-log-"))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20 }))
   const key = generateEd25519()
   const signer = signerFor(generateEd25519())
   const vkey = formatVkey(`${origin}/log`, signerFor(key).publicKey.bytes)

@@ -37,7 +37,7 @@ export interface World {
 /** A folder with `trust.json` and `log-key.pem`, removed after the test. */
 export async function makeWorld(t: TestContext, expires = new Date(Date.now() + 365 * 86_400_000)): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), "weighlock-registry-"))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20 }))
   const logKey = generateEd25519()
   const vkey = formatVkey(`${origin}/log`, signerFor(logKey).publicKey.bytes)
   const signer = signerFor(generateEd25519())

@@ -7,7 +7,7 @@ import type { TestContext } from "node:test"
 
 export function tempFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "weighlock-test-"))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }))
   return folder
 }
 

@@ -17,7 +17,7 @@ export interface Reply {
 
 export function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "weighlock-witness-"))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }))
   return join(folder, "data")
 }
 
