@@ -1,6 +1,7 @@
 /** Group commit: who waits shares a commit; who is refused is told; nothing follows a commit that failed. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { setImmediate } from "node:timers/promises"
 
 import { type RegistryError, Sequencer } from "@weighlock/registry"
 
@@ -22,6 +23,28 @@ test("waiting writes share one commit, and are answered in their own order", asy
     Array.from({ length: 600 }, (_, i) => String(i)),
   )
   assert.deepEqual(batches, [256, 256, 88])
+})
+
+test("two commits are under way at most, and who waits meanwhile shares the next", async () => {
+  const batches: (readonly number[])[] = []
+  const release: (() => void)[] = []
+  const { sequencer: line } = sequencer((batch) => {
+    batches.push(batch)
+    return new Promise((resolve) => release.push(() => resolve(batch.map(String))))
+  })
+  const answers = [line.submit(1)]
+  await setImmediate()
+  answers.push(line.submit(2))
+  await setImmediate()
+  answers.push(line.submit(3), line.submit(4))
+  await setImmediate()
+  assert.deepEqual(batches, [[1], [2]])
+  release.shift()?.()
+  await answers[0]
+  for (let turn = 0; turn < 3; turn++) await setImmediate()
+  assert.deepEqual(batches, [[1], [2], [3, 4]])
+  for (const go of release) go()
+  assert.deepEqual(await Promise.all(answers), ["1", "2", "3", "4"])
 })
 
 test("a full queue refuses with UNAVAILABLE, by number and by bytes, and recovers", async () => {

@@ -78,7 +78,7 @@ interface Thread {
 /** One that it works on, and one that waits: the thread never idles, and what arrives meanwhile is one message. */
 const messagesAhead = 2
 /** Of one message: a large manifest is not held up with many small ones. */
-const maxOrders = 64
+const maxOrders = 16
 const maxBytes = 512 * 1024
 
 export class Admission {

@@ -1,11 +1,13 @@
 /**
- * Group commit without a timer: whoever waits when a commit starts shares it, and is answered after it.
+ * Group commit without a timer: whoever waits when a commit starts shares it, and is answered after it. Two are under way at
+ * most: one that is being written, and one that is being made ready.
  *
  *     request 1 ─┐                    ┌─ answer 1
  *     request 2 ─┼─ one transaction ──┼─ answer 2      request 4 ─── the next transaction ─── answer 4
  *     request 3 ─┘   (one fsync)      └─ answer 3
  *
- * A commit that rejects with UNAVAILABLE has written nothing: its batch is refused, and the next one is tried. A commit that fails in another way has an unknown outcome. Nothing is sequenced after it: waiting callers are refused and the process is
+ * A commit that rejects with UNAVAILABLE has written nothing: its batch is refused, and the next one is tried. A commit that
+ * fails in another way has an unknown outcome. Nothing is sequenced after it: waiting callers are refused and the process is
  * told to stop; a retry against the restarted registry finds out what is true.
  */
 import { RegistryError } from "./errors.ts"
@@ -27,13 +29,16 @@ export interface SequencerOptions<In> {
 }
 
 const maxBatch = 256
+const maxUnderWay = 2
 
 export class Sequencer<In, Out> {
+  /** Commits in the order of its calls. */
   readonly #commit: (batch: readonly In[]) => Promise<readonly Out[]>
   readonly #options: SequencerOptions<In>
   #waiting: Waiting<In, Out>[] = []
   #bytes = 0
-  #running: Promise<void> | null = null
+  readonly #underWay = new Set<Promise<void>>()
+  #starting = false
   #stopped: RegistryError | null = null
   #closing = false
 
@@ -53,18 +58,24 @@ export class Sequencer<In, Out> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject })
       this.#bytes += size
-      this.#running ??= this.#run()
+      this.#start()
     })
   }
 
-  async #run(): Promise<void> {
-    // One turn of the event loop lets every request that has already arrived join the first batch.
-    await new Promise((resolve) => setImmediate(resolve))
-    while (this.#waiting.length > 0 && !this.#stopped) {
-      await this.#commitBatch(this.#waiting.splice(0, maxBatch))
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    this.#running = null
+  /** One turn of the event loop lets every request that has already arrived join the batch. */
+  #start(): void {
+    if (this.#starting || this.#waiting.length === 0 || this.#underWay.size === maxUnderWay) return
+    this.#starting = true
+    setImmediate(() => {
+      this.#starting = false
+      if (this.#stopped) return
+      const batch = this.#commitBatch(this.#waiting.splice(0, maxBatch)).finally(() => {
+        this.#underWay.delete(batch)
+        this.#start()
+      })
+      this.#underWay.add(batch)
+      this.#start()
+    })
   }
 
   async #commitBatch(batch: readonly Waiting<In, Out>[]): Promise<void> {
@@ -80,6 +91,7 @@ export class Sequencer<In, Out> {
   }
 
   #fail(error: RegistryError, batch: readonly Waiting<In, Out>[]): void {
+    if (this.#stopped) return refuse(batch, this.#stopped)
     this.#stopped = error
     for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error)
     this.#options.onFailed(error)
@@ -88,7 +100,10 @@ export class Sequencer<In, Out> {
   /** Refuses new items and resolves when those that wait are answered. */
   async close(): Promise<void> {
     this.#closing = true
-    await this.#running
+    while (this.#underWay.size > 0 || (this.#waiting.length > 0 && !this.#stopped)) {
+      await Promise.all(this.#underWay)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 }
 

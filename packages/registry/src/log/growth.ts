@@ -31,6 +31,11 @@ export class Growth {
     })
   }
 
+  /** A hash of a tile (level 0, 8, 16 …) that came new. */
+  hash(level: number, index: number): Hash | undefined {
+    return this.#fresh.get(level)?.get(index)
+  }
+
   #fullTile(level: number, first: number, fresh: ReadonlyMap<number, Hash>): FullTile {
     const hashes = new Uint8Array(tileWidth * 32)
     for (let at = 0; at < tileWidth; at++) hashes.set(fresh.get(first + at) ?? this.#read(level, first + at), at * 32)

@@ -1,10 +1,12 @@
 /**
  * The log this registry keeps: appends in groups, and proves what it holds.
  *
- *     batch -> facts -> plan -> checkpoint signed -> one commit -> copy outside the database -> outcomes, proofs
+ *     batch -> facts -> plan -> checkpoint signed ─┐
+ *                                                  └─ one commit -> copy outside the database -> outcomes, proofs
  *
- * Nothing signed leaves before its commit and its copy are durable. One thing at a time: between facts and commit nobody
- * else writes. A commit that finds another head than it was planned for ends the process.
+ * Nothing signed leaves before its commit and its copy are durable. Batches are planned one after the other and committed in
+ * that order: while one is being committed the next is planned on top of it (ahead.ts). A commit that fails takes those
+ * planned on top with it, and one that finds another head than it was planned for ends the process.
  */
 import type { TrustChain } from "@weighlock/manifest"
 import {
@@ -23,11 +25,12 @@ import {
 } from "@weighlock/tlog"
 
 import { RegistryError } from "../errors.ts"
-import type { Ledger, LogCommit, LogHead, NewEntry } from "../store/ledger.ts"
+import type { Ledger, LogHead, NewEntry } from "../store/ledger.ts"
+import { Ahead } from "./ahead.ts"
 import type { CheckpointCopy } from "./checkpoint-copy.ts"
 import { Growth } from "./growth.ts"
 import { Lane } from "./lane.ts"
-import { type Candidate, type Outcome, type Plan, planPublishes } from "./plan.ts"
+import { type Candidate, type Outcome, planPublishes } from "./plan.ts"
 import type { Cosigned, Served } from "./served.ts"
 import type { TreeNodes } from "./tree-nodes.ts"
 
@@ -45,13 +48,25 @@ export interface LogOptions {
   readonly now: () => number
 }
 
+/** What one commit does. */
+interface Step {
+  readonly entries: readonly NewEntry[]
+  readonly grown: Growth
+  readonly to: { readonly size: number; readonly root: Hash }
+  readonly note: string
+}
+
 export class Log {
   readonly served: Served
   readonly #options: LogOptions
-  readonly #lane = new Lane()
+  readonly #planning = new Lane()
+  readonly #committing = new Lane()
+  readonly #ahead = new Ahead()
   readonly #onPublished: (() => void)[] = []
   readonly #onShown: (() => void)[] = []
+  /** As committed. */
   #head: LogHead
+  /** As planned: what the next batch goes on top of. */
   #tree: GrowingTree
   #lastAt: number
   #halted: RegistryError | null = null
@@ -84,43 +99,65 @@ export class Log {
 
   /** Runs alone: no batch is between its facts and its commit meanwhile. */
   alone<T>(work: () => Promise<T>): Promise<T> {
-    return this.#lane.run(work)
+    return this.#planning.run(() => this.#committing.run(work))
   }
 
   /** Resolves when every commit under way is published: what the ledger shows by then, the log proves. */
   async settled(): Promise<void> {
-    await this.#lane.run(async () => undefined)
+    await this.#committing.run(async () => undefined)
   }
 
   /** One outcome a candidate, in order. UNAVAILABLE: nothing was written. Any other error: stop the process. */
-  append(batch: readonly Candidate[]): Promise<readonly Outcome[]> {
-    return this.#lane.run(async () => {
-      if (this.#halted) throw this.#halted
-      const { ledger, trustChain, now } = this.#options
-      const before = { trustChain, size: this.#head.size, lastAt: this.#lastAt }
-      const plan = planPublishes(before, batch, await ledger.facts(batch), now())
-      if (plan.entries.length > 0) await this.#commit(plan)
-      return plan.outcomes
-    })
+  async append(batch: readonly Candidate[]): Promise<readonly Outcome[]> {
+    const { outcomes, committed } = await this.#planning.run(() => this.#plan(batch))
+    await committed
+    return outcomes
   }
 
   /** Nothing more is signed: the log is known not to be the one that was published. */
   halt(error: RegistryError): void {
-    this.#halted = error
+    this.#halted ??= error
   }
 
-  async #commit({ entries, lastAt }: Plan): Promise<void> {
-    const { ledger, copy, nodes, now } = this.#options
-    const grown = grow(this.#tree, nodes, entries)
+  /** `committed` says when the outcomes are true: those without an entry of their own rest on entries planned before. */
+  async #plan(batch: readonly Candidate[]): Promise<{ outcomes: readonly Outcome[]; committed: Promise<void> }> {
+    if (this.#halted) throw this.#halted
+    const { ledger, trustChain, nodes, signer, now } = this.#options
+    const facts = await this.#ahead.facts(ledger, batch)
+    const before = { trustChain, size: this.#tree.size, lastAt: this.#lastAt }
+    const { outcomes, entries, lastAt } = planPublishes(before, batch, facts, now())
+    if (entries.length === 0) return { outcomes, committed: this.#commit(null) }
+    const grown = grow(this.#tree, { read: this.#ahead.over(nodes.read) }, entries)
     const to = { size: grown.tree.size, root: grown.tree.root() }
-    const note = await signCheckpoint(this.#options.signer, this.origin, to)
-    const commit: LogCommit = { from: this.#head, to, entries, tiles: grown.tiles, note }
-    await ledger.commit(commit)
+    const note = await signCheckpoint(signer, this.origin, to)
+    this.#ahead.add(entries, grown)
+    this.#tree = grown.tree
+    this.#lastAt = lastAt
+    return { outcomes, committed: this.#commit({ entries, grown, to, note }) }
+  }
+
+  #commit(step: Step | null): Promise<void> {
+    const committed = this.#committing.run(async () => {
+      if (this.#halted) throw this.#halted
+      try {
+        if (step) await this.#write(step)
+      } catch (error) {
+        // What was planned on top of it was never to be.
+        this.halt(new RegistryError("STORE_FAILED", "the commit before this one failed", { cause: error }))
+        throw error
+      }
+    })
+    committed.catch(() => undefined) // whoever planned it hears of it, at the latest when its plan is made
+    return committed
+  }
+
+  async #write({ entries, grown, to, note }: Step): Promise<void> {
+    const { ledger, copy, nodes, now } = this.#options
+    await ledger.commit({ from: this.#head, to, entries, tiles: grown.tiles, note })
     await copy.write(note)
     nodes.add(grown.nodes)
-    this.#tree = grown.tree
+    this.#ahead.committed()
     this.#head = { ...to, epoch: this.#head.epoch }
-    this.#lastAt = lastAt
     this.served.publish({ ...to, note, at: now() })
     for (const listener of [...this.#onPublished, ...this.#onShown]) listener()
   }
@@ -129,7 +166,7 @@ export class Log {
   async cosigned(cosigned: Cosigned): Promise<void> {
     const { size, vkey, line } = cosigned
     const { ledger } = this.#options
-    await this.#lane.run(async () => {
+    await this.#committing.run(async () => {
       await ledger.addCosignatures(size, [{ vkey, line }])
       this.served.cosigned(cosigned)
       await ledger.forgetCosignatures(this.served.witnessed?.size ?? 0)
@@ -172,7 +209,7 @@ export class Log {
 }
 
 /** The tree with these entries on top. */
-export function grow(tree: GrowingTree, nodes: TreeNodes, entries: readonly NewEntry[]): Growth {
+export function grow(tree: GrowingTree, nodes: Pick<TreeNodes, "read">, entries: readonly NewEntry[]): Growth {
   const growth = new Growth(tree, nodes.read)
   for (const { hash } of entries) growth.append(hash)
   return growth

@@ -132,5 +132,5 @@ class KnownFacts implements History {
 }
 
 /** Neither a model nor a version holds an "@". */
-const nameOf = ({ model, version }: { readonly model: string; readonly version: string }): string =>
+export const nameOf = ({ model, version }: { readonly model: string; readonly version: string }): string =>
   `${model}@${version}`

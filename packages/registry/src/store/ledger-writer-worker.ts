@@ -11,7 +11,7 @@ import { LedgerWrites } from "./ledger-writes.ts"
 import { unpackCommit } from "./packed-commit.ts"
 
 /** Entries between two copies: some 4,000 pages. */
-const between = 1000
+const between = 2000
 
 const db = openLedgerWriter(workerData as string)
 const writes = new LedgerWrites(db)
