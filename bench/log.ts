@@ -45,7 +45,7 @@ try {
   say(`${describeMachine()}; ${round(syncs)} syncs/s of 4 KiB, ${round(hashes)} hashes/s of 65 bytes on one core`)
   if (only.has("publish")) {
     const [publishes, inFlight] = [Number(values.publishes), Number(values["in-flight"])]
-    const run = await publishOverHttp(folder, world, { publishes, inFlight, warmUp: 20_0000 })
+    const run = await publishOverHttp(folder, world, { publishes, inFlight, warmUp: 20_000 })
     const { perSecond, p50, p99 } = run
     say(
       `publish over HTTP, ${round(publishes)} at ${inFlight} in flight: ${round(perSecond)}/s (${against(perSecond)}), p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`,
