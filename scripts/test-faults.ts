@@ -1,8 +1,10 @@
 /**
- * Kills, failing disks and edited rows, judged by a checker that shares no code with the product: `pnpm test:faults`.
+ * Kills, failing disks and edited rows, judged by a checker that shares no code with the product; and transfers that are
+ * killed, shared and large: `pnpm test:faults`.
  *
  *     pnpm test:faults             the short form, a few minutes
- *     pnpm test:faults --all       the long form: kill -9 200 times under load, and every place of the first start
+ *     pnpm test:faults --all       the long form: kill -9 200 times under load, and every place of the first start; 2 GiB
+ *                                  killed 50 times, and 20 GiB in flat memory (needs 65 GB of disk)
  *     pnpm test:faults tamper      the files that begin so
  *
  * Says what it could not check where strace is missing; REQUIRE_STRACE=1 makes that a failure.

@@ -1,6 +1,6 @@
 /** The cache: private, believed by no one, shared by many processes, and never in the way. */
 import assert from "node:assert/strict"
-import { execFileSync, spawn, spawnSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import {
   chmodSync,
   mkdirSync,
@@ -28,7 +28,6 @@ const big = large.files["weights/big.bin"] ?? Buffer.alloc(0)
 const bigDigest = sha256Hex(big)
 const shard = small.files["weights/shard1.bin"] ?? Buffer.alloc(0)
 const shardDigest = sha256Hex(shard)
-const mib8 = 8 * 2 ** 20
 const entryOf = (cache: string, digest: string): string => join(cache, "blobs/sha256", digest.slice(0, 2), digest)
 
 test("cache: folders 0700, files 0600, nothing else", async (t) => {
@@ -134,53 +133,6 @@ test("cache: ten fetches in one process while entries are tampered with: always 
   }
 })
 
-const dead = (): number => spawnSync(process.execPath, ["-e", ""]).pid
-suite("partial files", () => {
-  const leave = (cache: string, pid: number, bytes: Buffer): string => {
-    mkdirSync(join(cache, "partial"), { recursive: true, mode: 0o700 })
-    chmodSync(cache, 0o700)
-    const path = join(cache, "partial", `${bigDigest}.${pid}.0badcafe`)
-    writeFileSync(path, bytes)
-    return path
-  }
-  const ranges = (seen: { headers: { range?: string | undefined } }[]): string[] =>
-    seen.flatMap(({ headers }) => headers.range ?? []).toSorted()
-  const [first, second, third] = ["bytes=0-8388607", "bytes=8388608-16777215", "bytes=16777216-20971519"]
-  const rest: Record<string, [bytes: Buffer, asked: (string | undefined)[]]> = {
-    "the first part": [big.subarray(0, mib8), [third, second]],
-    "all parts": [big, []],
-    "a bad first part": [flipByte(big, 5), [first]],
-    "garbage, and longer": [Buffer.alloc(22 * 2 ** 20, 1), [first, third, second]],
-    nothing: [Buffer.alloc(0), [first, third, second]],
-  }
-  for (const [what, [bytes, asked]] of Object.entries(rest)) {
-    test(`partial: a dead process left ${what}; only what is missing or wrong is asked for`, async (t) => {
-      const { options, proxy } = await hostileClient(t, large)
-      leave(options.cache, dead(), bytes)
-      const { files } = await fetchModel(reference, options)
-      assert.ok(Buffer.from(files.get("weights/big.bin")?.bytes ?? []).equals(big))
-      assert.deepEqual(ranges(proxy.seen), asked)
-      assert.deepEqual(tree(join(options.cache, "partial")), [])
-    })
-  }
-  test("partial: a living process keeps its own", async (t) => {
-    const { options, proxy } = await hostileClient(t, large)
-    const path = leave(options.cache, process.ppid, big)
-    await fetchModel(reference, options)
-    assert.equal(ranges(proxy.seen).length, 3)
-    assert.ok(readFileSync(path).equals(big))
-  })
-  test("partial: one that is a link is not written through", async (t) => {
-    const { options, folder } = await hostileClient(t, large)
-    const victim = join(folder, "victim")
-    writeFileSync(victim, "precious")
-    rmSync(leave(options.cache, 999, Buffer.alloc(0)))
-    symlinkSync(victim, join(options.cache, "partial", `${bigDigest}.${dead()}.0badcafe`))
-    await fetchModel(reference, options)
-    assert.equal(readFileSync(victim, "utf8"), "precious")
-  })
-})
-
 suite("folder", () => {
   const unusable: Record<string, (path: string) => void> = {
     "writable by others": (path) => {
@@ -214,20 +166,28 @@ suite("folder", () => {
     execFileSync("chown", ["65534", options.cache])
     assert.equal(await codeOf(() => fetchModel(reference, options)), "CACHE_UNUSABLE")
   })
-  test("list and prune: least recently used first, quarantine and dead partials go, junk is no obstacle", async (t) => {
+  test("list and prune: least recently used first, quarantine and dead downloads go, junk is no obstacle", async (t) => {
     const { options } = await hostileClient(t, small)
     await fetchModel(reference, options)
     const cache = await Cache.open(options.cache)
     utimesSync(entryOf(options.cache, shardDigest), new Date(1000), new Date(1000))
     writeFileSync(join(options.cache, "blobs/sha256/junk"), "x")
     writeFileSync(join(options.cache, "quarantine/x"), "x")
-    writeFileSync(join(options.cache, `partial/${bigDigest}.${dead()}.x`), "x")
-    writeFileSync(join(options.cache, `partial/${bigDigest}.${process.pid}.x`), "x")
+    for (const name of [
+      `${bigDigest}.0`,
+      `${bigDigest}.1`,
+      `${bigDigest}.2.left`,
+      `${bigDigest}.${process.pid}.x`,
+      "x",
+    ])
+      writeFileSync(join(options.cache, "partial", name), "x")
+    for (const [name, when] of Object.entries({ 0: Date.now() - 61_000, 1: Date.now() - 30_000 }))
+      utimesSync(join(options.cache, `partial/${bigDigest}.${name}`), when / 1000, when / 1000)
     const entries = await cache.list()
     assert.deepEqual([entries.length, entries[0]?.digest, entries[0]?.size], [3, shardDigest, shard.length])
     assert.deepEqual(await cache.prune(1_000_000), { removed: 0, bytes: 0 })
     assert.deepEqual(tree(join(options.cache, "quarantine")), [])
-    assert.deepEqual(tree(join(options.cache, "partial")), [`${bigDigest}.${process.pid}.x`])
+    assert.deepEqual(tree(join(options.cache, "partial")), [`${bigDigest}.1`])
     assert.deepEqual(await cache.prune(1000), { removed: 1, bytes: shard.length })
     assert.equal((await cache.prune(0)).bytes, small.files["model.json"]?.length)
     assert.equal((await fetchModel(reference, options)).files.size, 3)

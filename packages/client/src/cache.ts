@@ -2,9 +2,9 @@
  * A content-addressed cache on disk, shared by every process of one user and trusted by none: whatever is read from it is
  * hashed on the way into memory, and what does not match is set aside.
  *
- *     <cache>/blobs/sha256/ab/<64 hex>          0600, complete as far as its writer knew
- *     <cache>/partial/<64 hex>.<pid>.<random>   being downloaded; whole parts of a dead process's file are used again
- *     <cache>/quarantine/<64 hex>.<random>      did not match; kept for a look, first to go
+ *     <cache>/blobs/sha256/ab/<64 hex>       0600, complete as far as its writer knew
+ *     <cache>/partial/<64 hex>.<n>           being downloaded by one process for all of them (partials.ts)
+ *     <cache>/quarantine/<64 hex>.<random>   did not match; kept for a look, first to go
  */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
@@ -21,14 +21,13 @@ import {
   unlink,
   utimes,
 } from "node:fs/promises"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { isSha256Hex, type Resource } from "@weighlock/manifest"
 import { ClientError } from "./errors.ts"
+import { Overtaken, type Partial, Partials } from "./partials.ts"
 import { receive } from "./receive.ts"
 
 const chunkSize = 2 ** 21
-/** The process id of partial files that no one writes to. */
-const nobody = 0
 
 export interface CacheEntry {
   readonly digest: string
@@ -39,10 +38,10 @@ export interface CacheEntry {
 
 export class Cache {
   readonly folder: string
-  /** Made by this object: one less question per file. */
-  readonly #shards = new Set<string>()
+  readonly partials: Partials
   private constructor(folder: string) {
     this.folder = folder
+    this.partials = new Partials(join(folder, "partial"))
   }
 
   /** Creates what is missing, 0700. Refuses a folder that others may write (CACHE_UNUSABLE). */
@@ -110,70 +109,27 @@ export class Cache {
     ).catch(() => undefined)
   }
 
-  /** A file to download into: the leftovers of a process that died, or a new one of the full size. */
-  async openPartial({ digest, size, parts }: Resource): Promise<Partial> {
-    const path = join(this.folder, "partial", `${digest}.${process.pid}.${randomBytes(4).toString("hex")}`)
-    const adopted = await this.#adopt(digest, path)
-    const file = await open(path, adopted ? constants.O_RDWR | constants.O_NOFOLLOW : "wx+", 0o600)
-    // Parts come in any order; a file in one piece only grows.
-    if (adopted || parts !== undefined) await file.truncate(size)
-    return { path, file, adopted }
-  }
-
-  // Renaming is atomic, so of two heirs one wins. Should the "dead" process be alive elsewhere, it writes the same bytes.
-  async #adopt(digest: string, path: string): Promise<boolean> {
-    for (const name of await readdir(join(this.folder, "partial"))) {
-      const [owner, pid = ""] = name.split(".")
-      if (owner !== digest || isAlive(Number(pid))) continue
-      const won = await rename(join(this.folder, "partial", name), path).then(
-        () => true,
-        () => false,
-      )
-      if (won && (await lstat(path)).isFile()) return true
-      if (won) await rm(path, { recursive: true, force: true })
-    }
-    return false
-  }
-
-  /** After a failed download: its good parts are for whoever tries next, in this process or another. */
-  async abandon({ digest, parts }: Resource, partial: Partial): Promise<void> {
-    const left = join(this.folder, "partial", `${digest}.${nobody}.${randomBytes(4).toString("hex")}`)
-    await (parts === undefined ? unlink(partial.path) : rename(partial.path, left)).catch(() => undefined)
-  }
-
   /**
    * Makes a finished partial file the entry; an entry that is there already is replaced by the same bytes. Not synced: an
-   * entry that a power cut tore does not match, and is set aside.
+   * entry that a power cut tore does not match, and is set aside. Throws Overtaken.
    */
-  async commit(digest: string, partial: Partial): Promise<void> {
-    const shard = digest.slice(0, 2)
-    if (!this.#shards.has(shard))
-      await mkdir(join(this.folder, "blobs", "sha256", shard), { recursive: true, mode: 0o700 })
-    this.#shards.add(shard)
-    await rename(partial.path, this.pathOf(digest))
+  async commit(digest: string, { path }: Partial): Promise<void> {
+    const entry = this.pathOf(digest)
+    if (await renamed(path, entry)) return
+    await mkdir(dirname(entry), { recursive: true, mode: 0o700 })
+    if (!(await renamed(path, entry))) throw new Overtaken(path)
   }
 
   /** Throws NO_SPACE unless these fit on the cache's disk; what partial files hold of them already counts as there. */
   async requireSpace(missing: readonly Resource[]): Promise<void> {
     const { bavail, bsize } = await statfs(this.folder)
-    const held = await this.#held()
+    const held = await this.partials.held()
     const bytes = missing.reduce((sum, { digest, size }) => sum + Math.max(0, size - (held.get(digest) ?? 0)), 0)
     if (bytes > bavail * bsize) {
       throw new ClientError("NO_SPACE", `the model needs ${bytes} bytes, ${this.folder} has ${bavail * bsize} left`, {
         hint: "weighlock cache prune --max-bytes 0, or set WEIGHLOCK_CACHE to a larger disk",
       })
     }
-  }
-
-  /** Bytes on disk of partial files that may be adopted, by digest. */
-  async #held(): Promise<Map<string, number>> {
-    const held = new Map<string, number>()
-    for (const name of await readdir(join(this.folder, "partial"))) {
-      const [digest = "", pid = ""] = name.split(".")
-      const found = isAlive(Number(pid)) ? null : await lstat(join(this.folder, "partial", name)).catch(() => null)
-      if (found !== null) held.set(digest, 512 * found.blocks)
-    }
-    return held
   }
 
   /** Least recently used first. */
@@ -189,7 +145,7 @@ export class Cache {
     return entries.toSorted((a, b) => a.usedAt.getTime() - b.usedAt.getTime())
   }
 
-  /** Removes what was set aside, what dead processes left, and the least recently used entries beyond `maxBytes`. */
+  /** Removes what was set aside, downloads that nobody works on, and the least recently used entries beyond `maxBytes`. */
   async prune(maxBytes: number): Promise<{ readonly removed: number; readonly bytes: number }> {
     await this.#sweep()
     const entries = await this.list()
@@ -208,17 +164,19 @@ export class Cache {
   async #sweep(): Promise<void> {
     for (const name of await readdir(join(this.folder, "quarantine")))
       await rm(join(this.folder, "quarantine", name), { recursive: true, force: true })
-    for (const name of await readdir(join(this.folder, "partial"))) {
-      if (!isAlive(Number(name.split(".")[1]))) await unlink(join(this.folder, "partial", name)).catch(() => undefined)
-    }
+    await this.partials.sweep()
   }
 }
 
-export interface Partial {
-  readonly path: string
-  readonly file: FileHandle
-  /** It may hold good parts of an earlier try. */
-  readonly adopted: boolean
+/** `false` when one of the two has no such place. */
+async function renamed(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false
+    throw error
+  }
 }
 
 async function* chunksOf(file: FileHandle, size: number): AsyncGenerator<Uint8Array> {
@@ -229,15 +187,5 @@ async function* chunksOf(file: FileHandle, size: number): AsyncGenerator<Uint8Ar
     if (bytesRead === 0) return
     yield buffer.subarray(0, bytesRead)
     at += bytesRead
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"
   }
 }

@@ -4,57 +4,111 @@
  */
 import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
 import { createHash } from "node:crypto"
-import type { Partial } from "./cache.ts"
+import { setTimeout as pause } from "node:timers/promises"
 import { ClientError, diskError, unavailable } from "./errors.ts"
 import { type Expected, mismatch, receive, writeAll } from "./receive.ts"
 import type { Session } from "./session.ts"
+import { Overtaken, type Partial } from "./partials.ts"
 import { problem } from "./problem.ts"
 import type { Streamed } from "./transport.ts"
 
 const parallel = 8
+/** Between two looks at what others are fetching, ms. */
+const longestPause = 200
+/** How long what others are fetching may stand still, ms: twice as long as they themselves wait for a byte. */
+const patience = 60_000
 
 interface Piece extends Expected {
   readonly resource: Resource
   readonly offset: number
 }
 
-/** Puts every resource into the cache that is not there. Throws DIGEST_MISMATCH, UNAVAILABLE, NO_SPACE, STORE_REFUSED. */
+/**
+ * Puts every resource into the cache that is not there; what another process is fetching already is waited for. Throws
+ * DIGEST_MISMATCH, UNAVAILABLE, NO_SPACE, STORE_REFUSED.
+ */
 export async function downloadMissing(session: Session, resources: readonly Resource[]): Promise<void> {
-  const missing: Resource[] = []
-  await forEach(distinct(resources), parallel, async (resource) => {
-    if (!(await session.cache.has(resource))) missing.push(resource)
-  })
-  const total = missing.reduce((sum, { size }) => sum + size, 0)
+  let missing = await absentOf(session, distinct(resources))
+  const total = sizeOf(missing)
   await session.cache.requireSpace(missing)
-  let done = 0
+  let [done, movedAt, idle] = [0, performance.now(), 0]
   const arrived = (bytes: number): void => {
-    done += bytes
-    session.onProgress({ phase: "download", done, total })
+    movedAt = performance.now()
+    session.onProgress({ phase: "download", done: (done += bytes), total })
   }
   const slots = new Slots(parallel)
-  await forEach(missing, parallel, (resource) => download(session, resource, slots, arrived))
+  while (missing.length > 0) {
+    const busy: Resource[] = []
+    await forEach(missing, parallel, async (resource) => {
+      if (!(await download(session, resource, slots, arrived))) busy.push(resource)
+    })
+    idle = busy.length < missing.length ? 0 : idle + 1
+    missing = await absentOf(session, busy)
+    if (missing.length < busy.length) arrived(sizeOf(busy) - sizeOf(missing))
+    if (missing.length > 0) await othersTurn(session, missing, movedAt, idle)
+  }
 }
 
+/** Others have all that is missing: looks away for a moment, and gives up once none of them has got further for long. */
+async function othersTurn(session: Session, [first]: readonly Resource[], since: number, idle: number): Promise<void> {
+  if (performance.now() - Math.max(since, session.cache.partials.movedAt) > patience)
+    throw unavailable(`another process is fetching ${first?.name} and has not got further for ${patience / 1000} s`, {
+      hint: "try again; WEIGHLOCK_CACHE names a cache of its own",
+    })
+  const { signal } = session
+  await pause(Math.min(longestPause, 10 * (idle + 1)), undefined, signal === undefined ? {} : { signal })
+}
+
+async function absentOf({ cache }: Session, resources: readonly Resource[]): Promise<Resource[]> {
+  const absent: Resource[] = []
+  await forEach(resources, parallel, async (resource) => {
+    if (!(await cache.has(resource))) absent.push(resource)
+  })
+  return absent
+}
+
+/** `false` when another process is at it. */
 async function download(
   session: Session,
   resource: Resource,
   slots: Slots,
   arrived: (bytes: number) => void,
-): Promise<void> {
-  const partial = await session.cache.openPartial(resource)
+): Promise<boolean> {
+  const { cache } = session
+  const partial = await claim(session, resource)
+  if (partial === null) return false
+  let got = 0
   try {
-    await forEach(piecesOf(resource), parallel, (piece) =>
-      slots.run(async () => {
-        if (!partial.adopted || !(await isThere(partial, piece))) await fetchPiece(session, partial, piece)
-        arrived(piece.length)
-      }),
-    )
-    await session.cache.commit(resource.digest, partial)
+    // Whoever had it before may have finished it after we looked.
+    if (await cache.has(resource)) {
+      await partial.remove()
+      arrived(resource.size)
+    } else {
+      await forEach(piecesOf(resource), parallel, (piece) =>
+        slots.run(async () => {
+          if (!partial.adopted || !(await isThere(partial, piece))) await fetchPiece(session, partial, piece)
+          got += piece.length
+          arrived(piece.length)
+        }),
+      )
+      await cache.commit(resource.digest, partial)
+    }
+    return true
   } catch (error) {
-    await session.cache.abandon(resource, partial)
+    arrived(-got)
+    if (error instanceof Overtaken) return false
+    await partial.leave(resource)
     throw diskError(error, "CACHE_UNUSABLE", partial.path)
   } finally {
-    await partial.file.close()
+    await partial.close()
+  }
+}
+
+async function claim({ cache }: Session, resource: Resource): Promise<Partial | null> {
+  try {
+    return await cache.partials.claim(resource)
+  } catch (error) {
+    throw diskError(error, "CACHE_UNUSABLE", cache.folder)
   }
 }
 
@@ -70,19 +124,27 @@ function piecesOf(resource: Resource): Piece[] {
   }))
 }
 
-async function isThere({ file }: Partial, piece: Piece): Promise<boolean> {
-  const buffer = Buffer.allocUnsafe(piece.length)
-  const { bytesRead } = await file.read(buffer, 0, piece.length, piece.offset)
-  return bytesRead === piece.length && createHash("sha256").update(buffer).digest("hex") === piece.digest
+async function isThere(partial: Partial, { offset, length, digest }: Piece): Promise<boolean> {
+  const hash = createHash("sha256")
+  const buffer = Buffer.allocUnsafe(Math.min(length, 2 ** 20))
+  for (let at = 0; at < length;) {
+    const { bytesRead } = await partial.file.read(buffer, 0, Math.min(buffer.length, length - at), offset + at)
+    if (bytesRead === 0) return false
+    hash.update(buffer.subarray(0, bytesRead))
+    at += bytesRead
+    partial.moved()
+  }
+  return hash.digest("hex") === digest
 }
 
-async function fetchPiece(session: Session, { file }: Partial, piece: Piece): Promise<void> {
+async function fetchPiece(session: Session, partial: Partial, piece: Piece): Promise<void> {
   await session.transport.retrying(async (alive) => {
     const { url, answer } = await openPiece(session, piece)
     try {
       await receive(unbroken(session, url, answer.body), piece, async (chunk, offset) => {
         alive()
-        await writeAll(file, chunk, piece.offset + offset)
+        partial.moved()
+        await writeAll(partial.file, chunk, piece.offset + offset)
       })
     } finally {
       discard(answer)
@@ -169,6 +231,10 @@ async function* unbroken(
 
 function distinct(resources: readonly Resource[]): Resource[] {
   return [...new Map(resources.map((resource) => [resource.digest, resource])).values()]
+}
+
+function sizeOf(resources: readonly Resource[]): number {
+  return resources.reduce((sum, { size }) => sum + size, 0)
 }
 
 /** Runs `task` on every item, `width` at a time. After the first failure nothing new starts; what runs is awaited. */

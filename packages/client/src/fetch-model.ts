@@ -1,11 +1,12 @@
 /** From a reference to verified bytes, in memory for a loader or in a folder for whoever needs files. */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
+import { lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
 import { downloadMissing, forEach } from "./download.ts"
 import { ClientError, diskError } from "./errors.ts"
+import { isLongDead, startHeartbeat } from "./heartbeat.ts"
 import { mismatch, writeAll } from "./receive.ts"
 import { resolve } from "./resolve.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
@@ -50,10 +51,16 @@ export async function pullModel(reference: string, folder: string, options: Clie
   const wanted = parseFixedReference(reference)
   const target = resolvePath(folder)
   await requireFree(target)
+  await removeSiblings(target)
   return await withSession(options, wanted.host, async (session) => {
     const { manifest } = await resolve(session, wanted)
     await downloadMissing(session, manifest.resources)
     const temporary = await makeSibling(target)
+    const stopHeartbeat = startHeartbeat(
+      temporary,
+      () => new Date(),
+      () => undefined,
+    )
     try {
       const progress = verifying(session, manifest)
       const folders = foldersOf(temporary, manifest.resources)
@@ -64,20 +71,38 @@ export async function pullModel(reference: string, folder: string, options: Clie
     } catch (error) {
       await rm(temporary, { recursive: true, force: true })
       throw diskError(error, "TARGET_UNUSABLE", target)
+    } finally {
+      stopHeartbeat()
     }
+    await removeSiblings(target)
     return manifest
   })
 }
+
+/** Of a folder that a pull fills and then gives its name. */
+const siblingSuffix = ".pull"
 
 async function makeSibling(target: string): Promise<string> {
   try {
     await mkdir(dirname(target), { recursive: true })
     // Not mkdtemp: its 0700 would stay with the pulled folder.
-    const sibling = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}`)
+    const sibling = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}${siblingSuffix}`)
     await mkdir(sibling)
     return sibling
   } catch (error) {
     throw diskError(error, "TARGET_UNUSABLE", target)
+  }
+}
+
+/** Those that pulls to this target left when they were killed. Everything in them is in the cache too. */
+async function removeSiblings(target: string): Promise<void> {
+  const folder = dirname(target)
+  for (const name of await readdir(folder).catch(() => [])) {
+    const middle = name.slice(basename(target).length + 2, -siblingSuffix.length)
+    if (name !== `.${basename(target)}.${middle}${siblingSuffix}` || !/^[0-9a-f]{12}$/.test(middle)) continue
+    const found = await lstat(join(folder, name)).catch(() => null)
+    if (found?.isDirectory() !== true || !isLongDead(found)) continue
+    await rm(join(folder, name), { recursive: true, force: true }).catch(() => undefined)
   }
 }
 

@@ -1,4 +1,5 @@
 /** The bytes of a blob, whole or one range (RFC 9110 §14). */
+import type { ServerResponse } from "node:http"
 import { pipeline } from "node:stream/promises"
 
 import { RegistryError } from "../../errors.ts"
@@ -26,6 +27,7 @@ export function blobRoutes(sources: BlobSources): readonly Route[] {
       answers: {
         200: { description: "The whole blob.", mediaType: "application/octet-stream" },
         206: { description: "The range asked for.", mediaType: "application/octet-stream" },
+        307: { description: "Where the bytes are, for some minutes: ask there, for the same range." },
       },
       handle: (input) => sendBlob(sources, input),
     }),
@@ -50,14 +52,29 @@ async function sendBlob(
     throw new RegistryError("RANGE_NOT_SATISFIABLE", `one range within ${size} bytes, please`)
   }
   if (range) response.setHeader("content-range", `bytes ${range.start}-${range.end}/${size}`)
+  if (request.method === "GET") {
+    const link = await sources.blobs.link(params.sha256)
+    if (link !== null) return redirect(response, link)
+  }
   const length = range ? range.end - range.start + 1 : size
   const headers = { "content-type": "application/octet-stream", "content-length": length }
   if (request.method === "HEAD") return void response.writeHead(200, headers).end()
   const body = await sources.blobs.read(params.sha256, range ?? undefined)
   if (!body) throw absent(params.sha256)
-  response.strictContentLength = true // a file that ends early cuts the connection, instead of leaving the client waiting
-  response.writeHead(range ? 206 : 200, headers)
-  await pipeline(body, response)
+  try {
+    response.strictContentLength = true // a file that ends early cuts the connection, instead of leaving the client waiting
+    response.writeHead(range ? 206 : 200, headers)
+    await pipeline(body, response)
+  } finally {
+    body.destroy() // a client that is gone already: pipeline refuses, and leaves the file open
+  }
+}
+
+/** The answer is about this moment, whatever the bytes are: no cache may keep the address. */
+function redirect(response: ServerResponse, location: string): void {
+  for (const name of ["etag", "content-range", "accept-ranges"]) response.removeHeader(name)
+  response.setHeader("cache-control", "no-store")
+  response.writeHead(307, { location, "content-length": 0 }).end()
 }
 
 /**
