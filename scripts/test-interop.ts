@@ -1,6 +1,7 @@
 /**
- * Other people's programs against ours, built from pinned sources through the Go proxy: `pnpm test:interop`. Says what it
- * could not check where Go is missing; REQUIRE_GO=1 makes that a failure.
+ * Other people's programs against ours, as they are on the machine, built from pinned sources through the Go proxy or
+ * installed from PyPI: `pnpm test:interop`. Says what it could not check where Go, Python, openssl or jq is missing;
+ * REQUIRE_GO=1, REQUIRE_PYTHON=1 and REQUIRE_OPENSSL=1 make that a failure.
  */
 import { spawnSync } from "node:child_process"
 import { globSync } from "node:fs"

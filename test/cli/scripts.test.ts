@@ -10,9 +10,11 @@
  * `> receipt REF FILE` copies a receipt, `> unlogged FILE TO` takes the proof out of one.
  * `> registry TRUST [DATA] [FLAGS]` and `> witness DATA` start a server, `> stop registry` ends it; `$REGISTRY` and
  * `$WITNESS` are their URLs, `$LOG_KEY` and `$WITNESS_KEY` their verifier keys; after `> keys`, `$ALICE` is the id of hers.
+ * `> vector PATH TO` copies from test/vectors; `> p256 FILE` makes a key as openssl does, and FILE.pub.
  * `> show FILE` is followed by what is in it.
  */
 import assert from "node:assert/strict"
+import { generateKeyPairSync } from "node:crypto"
 import {
   appendFileSync,
   chmodSync,
@@ -101,6 +103,16 @@ async function change(cli: Cli, [verb = "", name = "", ...rest]: readonly string
   }
   if (verb === "dying" || verb === "expired") {
     await expiring(cli, name, verb === "dying" ? 7 : -1, verb)
+    return
+  }
+  if (verb === "vector") {
+    cpSync(join(import.meta.dirname, "..", "vectors", name), cli.path(rest[0] ?? ""), { recursive: true })
+    return
+  }
+  if (verb === "p256") {
+    const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
+    writeFileSync(path, privateKey.export({ type: "sec1", format: "pem" }), { mode: 0o600 })
+    writeFileSync(`${path}.pub`, publicKey.export({ type: "spki", format: "pem" }))
     return
   }
   if (verb === "env") {

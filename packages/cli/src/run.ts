@@ -6,6 +6,7 @@ import { completionCommand } from "./commands/completion.ts"
 import { doctorCommand } from "./commands/doctor.ts"
 import { fetchCommands } from "./commands/fetch.ts"
 import { historyCommand } from "./commands/history.ts"
+import { importCommand } from "./commands/import.ts"
 import { initCommand } from "./commands/init.ts"
 import { keyCommand } from "./commands/key.ts"
 import { logCommand } from "./commands/log.ts"
@@ -56,6 +57,7 @@ function build(io: Io, version: string): Command {
     signCommands,
     publishCommand,
     verifyCommand,
+    importCommand,
     fetchCommands,
     historyCommand,
     logCommand,

@@ -9,7 +9,7 @@ import {
   formatTime,
   makeStatement,
   type Manifest,
-  parseEnvelope,
+  ManifestError,
   parseFormat,
   parseReference,
   parseStatement,
@@ -20,12 +20,14 @@ import {
 } from "@weighlock/manifest"
 import { hashFolder, listFiles } from "@weighlock/manifest/node"
 import { type CommonFlags, type ConnectionFlags, type Context } from "./context.ts"
+import { openCosigner } from "./cosign.ts"
 import { detect } from "./detect.ts"
 import { usage } from "./errors.ts"
 import { requireUnexpired, warnOfExpiry } from "./expiry.ts"
 import { readInput, requirePath } from "./files.ts"
 import { chooseKeys, openKey } from "./keys.ts"
 import { requireSameFiles } from "./same-files.ts"
+import { readSigned } from "./signed-file.ts"
 
 export interface SignFlags extends CommonFlags, ConnectionFlags {
   readonly as?: string
@@ -35,6 +37,8 @@ export interface SignFlags extends CommonFlags, ConnectionFlags {
   readonly meta: readonly string[]
   readonly exclude: readonly string[]
   readonly key: readonly string[]
+  /** PEM file of a P-256 key that signs as well. */
+  readonly cosignP256?: string
 }
 
 export interface Signed {
@@ -42,15 +46,24 @@ export interface Signed {
   readonly envelope: Envelope
 }
 
-/** Signs `path` anew under `--as`, or adds signatures to what others signed (`--envelope`). */
-export async function signPath(context: Context, path: string, flags: SignFlags): Promise<Signed> {
+/**
+ * Signs `path` anew under `--as`, or adds signatures to what others signed (`--envelope`). For a registry
+ * (`use: "publish"`) every cosigner must be in the trust root; in a file any may be.
+ */
+export async function signPath(
+  context: Context,
+  path: string,
+  flags: SignFlags,
+  use: "publish" | "file",
+): Promise<Signed> {
   const trust = await trustOf(context, flags)
   const folder = context.path(path)
   await requirePath(folder)
+  const cosigners = await openCosigners(context, flags, trust, use)
   const signed =
     flags.envelope === undefined
-      ? await signAnew(context, folder, trust.registry, flags)
-      : await signFurther(context, folder, trust.registry, { ...flags, envelope: flags.envelope })
+      ? await signAnew(context, folder, trust.registry, flags, cosigners)
+      : await signFurther(context, folder, trust.registry, { ...flags, envelope: flags.envelope }, cosigners)
   for (const { keyid } of signed.envelope.signatures) {
     if (!trust.keys.has(keyid))
       context.out.warn(`the key ${keyid} is not in the trust root: no one will count its signature`)
@@ -58,9 +71,33 @@ export async function signPath(context: Context, path: string, flags: SignFlags)
   return signed
 }
 
-async function signAnew(context: Context, path: string, registry: string, flags: SignFlags): Promise<Signed> {
+/** A registry refuses a signature that it can't judge, so that is said before anything is hashed. */
+async function openCosigners(
+  context: Context,
+  flags: SignFlags,
+  trust: TrustRoot,
+  use: "publish" | "file",
+): Promise<readonly Signer[]> {
+  if (flags.cosignP256 === undefined) return []
+  const signer = await openCosigner(context.settings, context.path(flags.cosignP256), flags)
+  const { keyid } = signer.publicKey
+  if (use === "publish" && !trust.keys.has(keyid))
+    throw new ManifestError("SIGNER_UNTRUSTED", `the P-256 key ${keyid} is not in the trust root`, {
+      hint: "publish without it, then: weighlock sign PATH --envelope RECEIPT --cosign-p256 KEY -o FILE, and export that",
+    })
+  return [signer]
+}
+
+async function signAnew(
+  context: Context,
+  path: string,
+  registry: string,
+  flags: SignFlags,
+  cosigners: readonly Signer[],
+): Promise<Signed> {
   requireName(flags)
-  const signers = await openSigners(context, await chooseKeys(context.settings, flags.key), flags)
+  const labels = await chooseKeys(context.settings, flags.key)
+  const signers = [...(await openSigners(context, labels, flags)), ...cosigners]
   const payload = makeStatement(await draftOf(context, path, registry, flags))
   const envelope = await signEnvelope({ payloadType: statementPayloadType, payload }, signers)
   return { manifest: parseStatement(payload), envelope }
@@ -72,8 +109,9 @@ async function signFurther(
   path: string,
   registry: string,
   flags: SignFlags & { envelope: string },
+  cosigners: readonly Signer[],
 ): Promise<Signed> {
-  const before = parseEnvelope(await readInput(context.path(flags.envelope)))
+  const { envelope: before } = readSigned(await readInput(context.path(flags.envelope)))
   if (before.payloadType !== statementPayloadType) throw usage(`${flags.envelope} holds no manifest`)
   const manifest = parseStatement(before.payload)
   const name = `${manifest.model}@${manifest.version}`
@@ -81,7 +119,7 @@ async function signFurther(
     throw usage(`${flags.envelope} is for the registry ${manifest.registry}, not ${registry}`)
   if (flags.as !== undefined && flags.as !== name) throw usage(`${flags.envelope} is ${name}, not ${flags.as}`)
   await requireSameFiles(context, path, manifest)
-  const signers = await openSigners(context, flags.key, flags)
+  const signers = [...(await openSigners(context, flags.key, flags)), ...cosigners]
   return { manifest, envelope: await signEnvelope(before, signers) }
 }
 

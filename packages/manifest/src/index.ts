@@ -95,6 +95,9 @@ export {
   type TrustRoot,
   trustRootPayloadType,
 } from "./trust.ts"
+export { type OmsBundle, type OmsMaterial, parseOmsBundle } from "./oms-bundle.ts"
+export { hashSizes, type OmsHash } from "./oms-hash.ts"
+export { type OmsFile, omsPayloadType, type OmsPiece, type OmsStatement, parseOmsStatement } from "./oms-statement.ts"
 export { openTrustChain, type Pin, publicKeys, rootSignatures, type TrustChain } from "./trust-chain.ts"
 export { type FirstTrustRoot, makeFirstTrustRoot } from "./trust-make.ts"
 export type { Verifiers } from "./verifiers.ts"

@@ -5,6 +5,8 @@ export const limits = {
   /** Paths that a manifest names as left out. */
   excluded: 10_000,
   signatures: 16,
+  /** Files, or pieces of files, in a statement of another tool. */
+  omsItems: 100_000,
   envelope: 25_165_824,
   bundle: 25_165_824,
   record: 1_048_576,

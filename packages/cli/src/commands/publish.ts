@@ -9,7 +9,7 @@ import { type Context, openClient, openContext } from "../context.ts"
 import { logged, nameOf, placeOf, summary } from "../describe.ts"
 import { CliError } from "../errors.ts"
 import type { Io } from "../io.ts"
-import type { SignFlags } from "../signing.ts"
+import type { Signed, SignFlags } from "../signing.ts"
 import { signing } from "./signing-options.ts"
 
 export function publishCommand(program: Command, io: Io): void {
@@ -23,9 +23,18 @@ export function publishCommand(program: Command, io: Io): void {
 
 async function publish(context: Context, path: string, flags: SignFlags & { dryRun?: boolean }): Promise<void> {
   const { signPath } = await import("../signing.ts")
+  await publishSigned(context, path, await signPath(context, path, flags, "publish"), flags)
+}
+
+/** Sends what was signed, and prints the result. */
+export async function publishSigned(
+  context: Context,
+  path: string,
+  signed: Signed,
+  flags: SignFlags & { dryRun?: boolean },
+): Promise<void> {
   const { publishModel } = await import("@weighlock/client")
   const folder = context.path(path)
-  const signed = await signPath(context, path, flags)
   if (flags.dryRun === true) {
     context.out.result({
       json: { ...summary(signed.manifest), dryRun: true },
@@ -53,7 +62,15 @@ async function publish(context: Context, path: string, flags: SignFlags & { dryR
     text: `${created ? "published" : "already published"} ${nameOf(manifest)}\nlogged as ${placeOf(manifest)}`,
     digest: `sha256:${manifest.digest}`,
   })
+  warnOfOther(context, signed.envelope, published)
   context.out.hint(`the receipt is ${receipt}`)
+}
+
+/** The first accepted signatures are the ones that are logged, for ever. */
+function warnOfOther({ out }: Context, { signatures }: Envelope, { bundle }: Published): void {
+  const logged = new Set(bundle.envelope.signatures.map(({ keyid }) => keyid))
+  for (const { keyid } of signatures)
+    if (!logged.has(keyid)) out.warn(`it was published before, without a signature of ${keyid}, and stays so`)
 }
 
 /** How long witnesses may take to confirm what was published before, ms; and how often the registry is asked. */

@@ -8,6 +8,12 @@ import type { Io } from "../io.ts"
 import type { SignFlags } from "../signing.ts"
 import { signing } from "./signing-options.ts"
 
+interface ExportFlags extends CommonFlags {
+  readonly sigstore?: boolean
+  readonly signature?: string
+  readonly output?: string
+}
+
 export function signCommands(program: Command, io: Io): void {
   signing(program.command("sign <path>"))
     .description("sign a model folder; the envelope goes to stdout")
@@ -19,10 +25,9 @@ export function signCommands(program: Command, io: Io): void {
   common(program.command("export <file>"))
     .description("an envelope or bundle in the form other tools read")
     .option("--sigstore", "as a Sigstore bundle (model.sig)")
+    .option("--signature <which>", "only this one: a key id, p256 or ed25519")
     .option("-o, --output <file>", "write it here")
-    .action(async (file: string, flags: CommonFlags & { sigstore?: boolean; output?: string }) =>
-      exportSignature(await openContext(io, flags), file, flags),
-    )
+    .action(async (file: string, flags: ExportFlags) => exportSignature(await openContext(io, flags), file, flags))
 }
 
 async function sign(context: Context, path: string, flags: SignFlags & { output?: string }): Promise<void> {
@@ -32,8 +37,10 @@ async function sign(context: Context, path: string, flags: SignFlags & { output?
   const { replaceFile } = await import("../files.ts")
   const output = context.path(flags.output ?? "")
   if (flags.output !== undefined) requireOutside(context.path(path), output)
-  const key = await chooseKeys(context.settings, flags.key)
-  const { manifest, envelope } = await signPath(context, path, { ...flags, key })
+  // Who only cosigns what others signed needs no key of ours.
+  const onlyCosigns = flags.envelope !== undefined && flags.cosignP256 !== undefined
+  const key = onlyCosigns ? flags.key : await chooseKeys(context.settings, flags.key)
+  const { manifest, envelope } = await signPath(context, path, { ...flags, key }, "file")
   const bytes = formatEnvelope(envelope)
   const json = { ...summary(manifest), signatures: envelope.signatures.length }
   const digest = `sha256:${manifest.digest}`
@@ -48,23 +55,20 @@ async function sign(context: Context, path: string, flags: SignFlags & { output?
 }
 
 /** An envelope inside the folder would be part of the model that is signed next. */
-function requireOutside(folder: string, output: string): void {
+export function requireOutside(folder: string, output: string): void {
   const inside = relative(folder, output)
   if (inside !== "" && !inside.startsWith("..") && !isAbsolute(inside))
     throw usage(`${output} is inside the model folder`, "write the envelope beside it")
 }
 
-async function exportSignature(
-  context: Context,
-  file: string,
-  flags: { sigstore?: boolean; output?: string },
-): Promise<void> {
+async function exportSignature(context: Context, file: string, flags: ExportFlags): Promise<void> {
   const { exportSigstore } = await import("@weighlock/manifest")
   const { readSigned } = await import("../signed-file.ts")
   const { readInput, replaceFile } = await import("../files.ts")
   if (flags.sigstore !== true) throw usage("nothing says in which form", "say --sigstore")
   const { envelope } = readSigned(await readInput(context.path(file)))
-  const bundles = exportSigstore(envelope)
+  const { chooseSignatures } = await import("../choose-signature.ts")
+  const bundles = exportSigstore({ ...envelope, signatures: chooseSignatures(envelope, flags.signature) })
   const [first, ...more] = bundles
   if (first === undefined) throw usage(`${file} carries no signature`)
   if (flags.output === undefined) {

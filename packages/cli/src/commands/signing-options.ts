@@ -1,4 +1,4 @@
-/** The options that say what is signed, as whom, and with which keys: `sign` and `publish` share them. */
+/** The options that several commands share: what is signed, as whom, with which keys; and whom to trust for others' bundles. */
 import type { Command } from "commander"
 import { collect, connection } from "../context.ts"
 
@@ -11,4 +11,11 @@ export function signing(command: Command): Command {
     .option("--meta <key=value>", "a note that is signed; may be repeated", collect, [])
     .option("--exclude <path>", "leave this file or folder out; may be repeated", collect, [])
     .option("--key <label>", "sign with this key; may be repeated", collect, [])
+    .option("--cosign-p256 <file>", "sign with this P-256 key (PEM) as well, for tools that know no other")
+}
+
+export function foreignTrust(command: Command): Command {
+  return command
+    .option("--key-file <file>", "another tool's bundle: the public key (PEM) that must have signed it")
+    .option("--certificate-chain <file>", "another tool's bundle: the roots (PEM) that must vouch for its signer")
 }

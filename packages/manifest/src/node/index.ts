@@ -1,5 +1,10 @@
+export type { Certificate } from "./certificate.ts"
+export { type CertifiedSigner, openCertificateChain, parseRoots } from "./certificate-chain.ts"
 export { type FolderOptions, type FoundFile, hashFolder, listFiles } from "./hash-folder.ts"
 export { type FileDigests, type HashOptions, HashPool } from "./hash-pool.ts"
+export { openOms, type OmsSigner, type OmsTrust, type SignedOms } from "./open-oms.ts"
+export { verifyOmsFolder, type VerifiedOms } from "./oms-folder.ts"
+export { type OmsKey, type OmsKeyType, parseOmsKey } from "./oms-key.ts"
 export {
   derivePublicKey,
   formatPrivateKey,
