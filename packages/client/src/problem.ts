@@ -7,6 +7,7 @@
  */
 import { type JsonValue, parseJson } from "@weighlock/manifest"
 import { ClientError, type ClientErrorCode } from "./errors.ts"
+import { storeProblem } from "./store-problem.ts"
 
 /** Contract §7: what a status may mean. The first is what it means when the registry does not say more. */
 const meanings: Readonly<Record<number, readonly [ClientErrorCode, ...ClientErrorCode[]]>> = {
@@ -48,8 +49,10 @@ export function codeOf(status: number, claimed: unknown): ClientErrorCode {
   return possible.find((code) => code === claimed) ?? possible[0]
 }
 
-/** An RFC 9457 problem, or anything else that is no success. `what` was asked for. */
+/** An RFC 9457 problem, an error of S3, or anything else that is no success. `what` was asked for. */
 export function problem(status: number, body: Uint8Array, what: string): ClientError {
+  const ofStore = storeProblem(status, body, what)
+  if (ofStore) return ofStore
   const document = readProblem(body)
   const code = codeOf(status, document["code"])
   const hint = hints[code]

@@ -89,9 +89,14 @@ async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promi
     idle = progressed ? 0 : idle + 1
     refusals = progressed || refusal === null ? 0 : refusals + 1
     if (refusal !== null && refusals > mostRefusals) throw refusal
-    if (idle > 600) throw unavailable("the registry does not finish the upload")
+    if (idle > patienceFor(pending)) throw unavailable("the registry does not finish the upload")
     if (idle > 0) await pause(Math.min(1000, 50 * idle))
   }
+}
+
+/** In rounds of at most a second: ten minutes, and the time to read all of it back from a slow bucket (10 MiB/s). */
+function patienceFor(pending: readonly LocalFile[]): number {
+  return 600 + pending.reduce((sum, { resource }) => sum + resource.size, 0) / (10 * 2 ** 20)
 }
 
 /** Sends every granted part, and completes what is whole then. `accepted` parts; the last `refusal` worth asking again. */

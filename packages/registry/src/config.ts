@@ -16,6 +16,8 @@ import { RegistryError } from "./errors.ts"
 import { type Tokens, parseTokens } from "./http/auth.ts"
 import type { WitnessMode } from "./log/served.ts"
 import { openLogSigner } from "./log/signer.ts"
+import type { S3Timeouts } from "./store/s3-timeouts.ts"
+import { type S3Config, type S3Place, parseS3Place } from "./store/s3-place.ts"
 
 /** All in ms. */
 export interface Timeouts {
@@ -29,6 +31,8 @@ export interface Timeouts {
 export interface RegistryConfig {
   /** The folder that keeps everything. Made when absent. */
   readonly data: string
+  /** A bucket that keeps the blobs; by default the data folder does. Credentials come as the AWS SDK finds them. */
+  readonly store?: S3Config
   /** The trust root's envelope, or the path of the file. */
   readonly trust: string | Uint8Array
   /** Path, or `exec:` and the path of a program that signs; by default `log-key.pem` beside the trust file. */
@@ -57,12 +61,15 @@ export interface RegistryConfig {
   readonly logLevel?: string
   readonly timeouts?: Partial<Timeouts>
   readonly grantLifeSeconds?: number
+  /** Of calls to a bucket. */
+  readonly storeTimeouts?: Partial<S3Timeouts>
   /** Told of a fault after which the process must end; the default throws it outside any handler. */
   readonly onFatal?: (error: RegistryError) => void
 }
 
 export interface OpenedConfig {
   readonly data: string
+  readonly store: S3Place | undefined
   readonly host: string
   readonly port: number
   readonly publicUrl: string | undefined
@@ -94,6 +101,7 @@ export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> 
   const trustChain = await openTrust(config.trust)
   return {
     data,
+    store: config.store && (await openS3Place(config.store)),
     host,
     port,
     tokens,
@@ -112,6 +120,11 @@ export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> 
 /** Of the trust root's envelope, or the path of its file. Throws USAGE, or what `openTrustChain` throws. */
 export async function openTrust(trust: string | Uint8Array): Promise<TrustChain> {
   return openTrustChain([typeof trust === "string" ? await read(trust, "trust root") : trust], { by: "file" })
+}
+
+/** Throws USAGE. */
+export async function openS3Place(store: S3Config): Promise<S3Place> {
+  return parseS3Place(store, store.ca === undefined ? undefined : await read(store.ca, "store's certificate authority"))
 }
 
 function logKeyPath({ trust, logKey }: RegistryConfig): string {

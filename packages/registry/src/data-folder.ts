@@ -39,7 +39,8 @@ function ledgerLost(data: string): RegistryError {
   })
 }
 
-async function anyBlob(data: string): Promise<boolean> {
+/** Whether the folder itself keeps blobs. */
+export async function anyBlob(data: string): Promise<boolean> {
   const entries = await readdir(join(data, "blobs"), { recursive: true, withFileTypes: true }).catch(() => [])
   return entries.some((entry) => !entry.isDirectory())
 }

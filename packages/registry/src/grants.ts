@@ -10,25 +10,13 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 
 import { RegistryError } from "./errors.ts"
-import { type Upload, uploadId } from "./store/blobs.ts"
-
-export interface Grant {
-  readonly part: number
-  readonly method: "PUT"
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-}
-
-/** Who makes grants decides where bytes go: this registry, or a bucket. */
-export interface GrantMaker {
-  grant(upload: Upload, part: number): Grant
-}
+import { type Grant, type Upload, uploadId } from "./store/blobs.ts"
 
 export const grantHeader = "weighlock-grant"
 export const grantLifeSeconds = 600
 const form = /^(\d{10})\.([0-9a-f]{64})\.([A-Za-z0-9_-]{43})$/
 
-export class RegistryGrants implements GrantMaker {
+export class RegistryGrants {
   readonly #key = randomBytes(32)
   readonly #base: () => string
   readonly #lifeSeconds: number

@@ -1,12 +1,22 @@
 /** The Weighlock registry server, and its parts for those who test a backend or build another server around them. */
 export type { RegistryConfig, Timeouts } from "./config.ts"
 export { type ProblemDetails, RegistryError, type RegistryErrorCode, httpStatus, registryErrorCodes } from "./errors.ts"
-export { type Grant, type GrantMaker, RegistryGrants } from "./grants.ts"
+export { grantHeader, RegistryGrants } from "./grants.ts"
 export { productName, productVersion } from "./version.ts"
 export { Sequencer, type SequencerOptions } from "./sequencer.ts"
 export { type RunningRegistry, startRegistry } from "./server.ts"
-export { type BlobStore, type ByteRange, type Part, type Upload, partCount, partOf, uploadId } from "./store/blobs.ts"
+export {
+  type BlobStore,
+  type ByteRange,
+  type Grant,
+  type Part,
+  type Upload,
+  partCount,
+  partOf,
+  uploadId,
+} from "./store/blobs.ts"
 export { FolderBlobStore } from "./store/blobs-fs.ts"
+export type { S3Config } from "./store/s3-place.ts"
 export type {
   BlobFacts,
   Cosignature,
@@ -27,6 +37,7 @@ export type {
   Wanted,
 } from "./store/ledger.ts"
 export { CheckpointCopy } from "./log/checkpoint-copy.ts"
+export type { BlobSource } from "./log/examine/blob-files.ts"
 export { type Finding, fsckRules, type FsckRule } from "./log/examine/finding.ts"
 export { fsck, type FsckOptions, type FsckReport } from "./log/fsck.ts"
 export { Growth } from "./log/growth.ts"

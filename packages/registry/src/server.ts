@@ -10,10 +10,10 @@ import { HashPool } from "@weighlock/manifest/node"
 import { type Logger, destination, pino } from "pino"
 
 import { Admission, type Admitted } from "./admission.ts"
+import { openBlobs } from "./blobs.ts"
 import { type OpenedConfig, type RegistryConfig, openConfig } from "./config.ts"
 import { type Undo, openDataFolder } from "./data-folder.ts"
 import { RegistryError } from "./errors.ts"
-import { RegistryGrants } from "./grants.ts"
 import { createApp } from "./http/app.ts"
 import { listen } from "./http/listen.ts"
 import { blobRoutes } from "./http/routes/blobs.ts"
@@ -22,19 +22,21 @@ import { logRoutes } from "./http/routes/log.ts"
 import { modelRoutes } from "./http/routes/models.ts"
 import { serviceRoutes } from "./http/routes/service.ts"
 import { trustRoutes } from "./http/routes/trust.ts"
-import { uploadRoutes } from "./http/routes/uploads.ts"
+import { partRoutes, uploadRoutes } from "./http/routes/uploads.ts"
 import type { Outcome } from "./log/plan.ts"
 import { measureLog, runLog } from "./log/run-log.ts"
 import { Metrics } from "./metrics.ts"
 import { Registry } from "./registry.ts"
 import { Sequencer } from "./sequencer.ts"
-import { FolderBlobStore } from "./store/blobs-fs.ts"
 import type { BlobFacts } from "./store/ledger.ts"
+import { placeName } from "./store/s3-place.ts"
 import { Uploads } from "./uploads.ts"
 import { productVersion } from "./version.ts"
 
 const unreferencedLife = 24 * 3600 * 1000
 const expiryInterval = 3600 * 1000
+/** ms for which the store is taken to be as it was. */
+const reachLife = 3000
 
 export interface RunningRegistry {
   /** Where it listens; no slash at the end. */
@@ -67,11 +69,22 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   warnOfExpiry(trustChain, logger)
   const ledger = await openDataFolder(opened, undo)
   const onFailed = once((error: RegistryError) => stop(error, logger, config.onFatal))
-  const running = await runLog({ opened, ledger, logger, undo, onFailed })
-  const { log, bundles, reader } = running
   const hashes = new HashPool()
   undo.push(() => hashes.close())
-  const blobs = await FolderBlobStore.open(opened.data, hashes)
+  let url = ""
+  const { grantLifeSeconds, storeTimeouts } = config
+  const ownUrl = (): string => opened.publicUrl ?? url
+  const { blobs, receiving } = await openBlobs({
+    opened,
+    ledger,
+    hashes,
+    undo,
+    ownUrl,
+    grantLifeSeconds,
+    storeTimeouts,
+  })
+  const running = await runLog({ opened, ledger, logger, undo, onFailed })
+  const { log, bundles, reader } = running
   const sequencer = new Sequencer<Admitted, Outcome>((batch) => log.append(batch), {
     maxItems: 1024,
     maxBytes: 256 * 1024 * 1024,
@@ -94,11 +107,9 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
     logger.error({ sha256 }, "a blob is missing or damaged: publishing it again heals it")
   }
 
-  let url = ""
   let ready = false
-  const grants = new RegistryGrants(() => opened.publicUrl ?? url, config.grantLifeSeconds)
   const forgetBlobs = (before: number): Promise<readonly string[]> => log.alone(() => ledger.forgetBlobs(before))
-  const uploads = new Uploads({ ledger, blobs, grants, records, forgetBlobs, patience: 20_000, onDamaged })
+  const uploads = new Uploads({ ledger, blobs, records, forgetBlobs, patience: 20_000, onDamaged })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
   const admission = new Admission({ trustChain, onFailed })
   undo.push(() => admission.close())
@@ -108,10 +119,12 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
     ...logRoutes(reader),
     ...logHelperRoutes(reader),
     ...trustRoutes(ledger, bundles),
-    ...uploadRoutes(uploads, grants),
+    ...uploadRoutes(uploads),
+    ...(receiving ? partRoutes(receiving) : []),
     ...blobRoutes({ blobs, ledger, onDamaged }),
   ]
-  const isReady = async (): Promise<boolean> => ready && (await ledger.head()) !== null
+  const reached = remembered(() => blobs.reach(), reachLife)
+  const isReady = async (): Promise<boolean> => ready && (await ledger.head()) !== null && (await reached())
   const routes = [...others, ...serviceRoutes({ trustChain, metrics, health: running.health, isReady }, others)]
   const answered = metrics.counter("weighlock_http_requests_total", "Answers by route and status.")
   const app = createApp({
@@ -161,6 +174,22 @@ function once<T>(action: (value: T) => void): (value: T) => void {
   }
 }
 
+/** Whether `work` succeeds, asked at most once in `ms`, however many want to know. */
+function remembered(work: () => Promise<void>, ms: number): () => Promise<boolean> {
+  let asked = Number.NEGATIVE_INFINITY
+  let answer = Promise.resolve(false)
+  return async () => {
+    if (performance.now() - asked > ms) {
+      asked = performance.now()
+      answer = work().then(
+        () => true,
+        () => false,
+      )
+    }
+    return await answer
+  }
+}
+
 /** Runs now and again; answers what stops it, after the run under way has ended. */
 function every(ms: number, work: () => Promise<void>, logger: Logger): () => Promise<void> {
   let last = Promise.resolve()
@@ -174,12 +203,24 @@ function every(ms: number, work: () => Promise<void>, logger: Logger): () => Pro
 }
 
 /** The configuration as it may be printed: no token, no key. */
-function describe({ data, host, port, publicUrl, tokens, tls, trustChain, signer, timeouts }: OpenedConfig): object {
+function describe({
+  data,
+  store,
+  host,
+  port,
+  publicUrl,
+  tokens,
+  tls,
+  trustChain,
+  signer,
+  timeouts,
+}: OpenedConfig): object {
   const { registry, version, digest } = trustChain.current
   return {
     registry,
     version: productVersion,
     data,
+    store: store && placeName(store),
     host,
     port,
     publicUrl,

@@ -6,19 +6,18 @@
  * "present" means that the registry itself computed the digest of the whole file and recorded it in the ledger, and that
  * the store still has a file of that size. One that it has not is "needed" again: publishing it once more heals it.
  */
-import type { Readable } from "node:stream"
 import { setTimeout } from "node:timers/promises"
 
 import { ManifestError } from "@weighlock/manifest"
 
 import { RegistryError } from "./errors.ts"
-import type { Grant, GrantMaker } from "./grants.ts"
 import type { Sequencer } from "./sequencer.ts"
-import type { BlobStore, Upload } from "./store/blobs.ts"
+import type { BlobStore, Grant, Upload } from "./store/blobs.ts"
 import type { BlobFacts, Ledger } from "./store/ledger.ts"
 
 export const maxGrantsPerCall = 256
 const maxProofs = 1024
+const asksAtOnce = 16
 /** A blob that was there so many ms ago is taken to be there, where many publishes need the same ones. */
 const seenLife = 1000
 const maxSeen = 10_000
@@ -32,7 +31,6 @@ export interface UploadState {
 export interface UploadsOptions {
   readonly ledger: Ledger
   readonly blobs: BlobStore
-  readonly grants: GrantMaker
   readonly records: Sequencer<BlobFacts, BlobFacts>
   /** `Ledger.forgetBlobs`, where no publication is between its facts and its commit. */
   readonly forgetBlobs: (before: number) => Promise<readonly string[]>
@@ -59,10 +57,12 @@ export class Uploads {
   async ask(files: readonly Upload[]): Promise<readonly UploadState[]> {
     const states: UploadState[] = []
     let left = maxGrantsPerCall
-    for (const file of files) {
-      const state = await this.#ask(file, left)
-      left -= state.grants.length
-      states.push(state)
+    for (let at = 0; at < files.length; at += asksAtOnce) {
+      const together = await Promise.all(files.slice(at, at + asksAtOnce).map((file) => this.#ask(file, left)))
+      for (const { grants, ...state } of together) {
+        states.push({ ...state, grants: grants.slice(0, left) })
+        left -= Math.min(left, grants.length)
+      }
     }
     return states
   }
@@ -76,8 +76,7 @@ export class Uploads {
       requireSameBytes(file, known)
       if ((await this.damaged([known])).length === 0) return { sha256, state: "present", grants: [] }
     }
-    const missing = left > 0 ? await this.#options.blobs.declare(file) : []
-    const grants = missing.slice(0, left).map((part) => this.#options.grants.grant(file, part))
+    const grants = left > 0 ? await this.#options.blobs.declare(file, left) : []
     return { sha256, state: "needed", grants }
   }
 
@@ -120,11 +119,6 @@ export class Uploads {
     }
     await Promise.all(Array.from({ length: 16 }, look))
     return found
-  }
-
-  /** See `BlobStore.writePart`. A part of what is being proven is there already: its body is only read. */
-  async writePart(sha256: string, id: string, part: number, body: Readable): Promise<void> {
-    await this.#options.blobs.writePart(sha256, id, part, body)
   }
 
   /** Proves what was uploaded, or reports on the proof under way. See `BlobStore.complete` for its refusals. */

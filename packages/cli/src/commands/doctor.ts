@@ -1,10 +1,12 @@
 /** `weighlock doctor`: what is here, what is missing, and what to do about it. */
 import { join } from "node:path"
+import type { S3Config } from "@weighlock/registry"
 import type { Command } from "commander"
 import { type CommonFlags, type ConnectionFlags, connection, type Context, openContext } from "../context.ts"
 import { counted, witnessed } from "../describe.ts"
 import { Finished } from "../errors.ts"
 import type { Io } from "../io.ts"
+import { storeConfig, type StoreFlags, storeOptions } from "../store-flags.ts"
 
 interface Finding {
   readonly name: string
@@ -13,31 +15,41 @@ interface Finding {
 }
 
 export function doctorCommand(program: Command, io: Io): void {
-  connection(program.command("doctor"))
-    .description("check keys, trust root, cache, engines, the way to the registry, and its log")
-    .action(async (flags: CommonFlags & ConnectionFlags) => {
+  storeOptions(connection(program.command("doctor")))
+    .description(
+      "check keys, trust root, cache, engines, the way to the registry, and its log; or, with --store, a bucket",
+    )
+    .action(async (flags: CommonFlags & ConnectionFlags & StoreFlags) => {
       const context = await openContext(io, flags)
-      const findings: Finding[] = [
-        { name: "node", state: "ok", detail: `${process.version} on ${process.platform}-${process.arch}` },
-        ...(await Promise.all([
-          checked("keys", () => keys(context)),
-          checked("trust", () => trust(context, flags)),
-          checked("cache", () => cache(context)),
-          checked("registry", () => registry(context, flags)),
-          checked("log", () => log(context, flags)),
-          checked("engines", () => engines()),
-        ])),
-      ]
-      context.out.result({
-        json: { findings },
-        text: findings
-          .map(
-            ({ name, state, detail }) => `${state === "ok" ? "ok      " : state.padEnd(8)} ${name.padEnd(9)} ${detail}`,
-          )
-          .join("\n"),
-      })
+      const store = storeConfig(context, flags)
+      const findings = store === null ? await ofThisMachine(context, flags) : await ofBucket(store)
+      context.out.result({ json: { findings }, text: findings.map(findingText).join("\n") })
       if (findings.some(({ state }) => state === "problem")) throw new Finished(8)
     })
+}
+
+function findingText({ name, state, detail }: Finding): string {
+  return `${state === "ok" ? "ok      " : state.padEnd(8)} ${name.padEnd(9)} ${detail}`
+}
+
+async function ofThisMachine(context: Context, flags: CommonFlags & ConnectionFlags): Promise<Finding[]> {
+  return [
+    { name: "node", state: "ok", detail: `${process.version} on ${process.platform}-${process.arch}` },
+    ...(await Promise.all([
+      checked("keys", () => keys(context)),
+      checked("trust", () => trust(context, flags)),
+      checked("cache", () => cache(context)),
+      checked("registry", () => registry(context, flags)),
+      checked("log", () => log(context, flags)),
+      checked("engines", () => engines()),
+    ])),
+  ]
+}
+
+/** What a registry needs of a bucket, seen by trying. */
+async function ofBucket(store: S3Config): Promise<readonly Finding[]> {
+  const { openS3Place, probeBucket } = await import("@weighlock/registry/s3")
+  return await probeBucket(await openS3Place(store))
 }
 
 async function checked(name: string, look: () => Promise<Omit<Finding, "name">>): Promise<Finding> {

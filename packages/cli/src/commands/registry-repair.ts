@@ -1,13 +1,15 @@
 /** `weighlock registry fsck|rebuild`: what is wrong with a registry's data, and the same log made anew from an export. */
 import type { Finding } from "@weighlock/registry"
+import type { OpenedBucket } from "@weighlock/registry/s3"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, openContext } from "../context.ts"
 import { counted } from "../describe.ts"
 import { Finished } from "../errors.ts"
 import type { Io } from "../io.ts"
 import { printable } from "../output.ts"
+import { storeConfig, type StoreFlags, storeOptions } from "../store-flags.ts"
 
-interface DataFlags extends CommonFlags {
+interface DataFlags extends CommonFlags, StoreFlags {
   readonly data: string
   readonly trust?: string
   readonly checkpointCopy?: string
@@ -24,7 +26,7 @@ interface RebuildFlags extends DataFlags {
 }
 
 export function repairCommands(registry: Command, io: Io): void {
-  common(registry.command("fsck"))
+  storeOptions(common(registry.command("fsck")))
     .description("look through a registry's data and say what is wrong; changes nothing")
     .requiredOption("--data <dir>", "the registry's data; stop the registry first")
     .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
@@ -32,7 +34,7 @@ export function repairCommands(registry: Command, io: Io): void {
     .option("--hash-blobs", "read every blob, too, and compare it with its digest")
     .action(async (flags: FsckFlags) => check(await openContext(io, flags), flags))
 
-  common(registry.command("rebuild <export>"))
+  storeOptions(common(registry.command("rebuild <export>")))
     .description("make a registry's data anew from an export of its log: the same root, or nothing")
     .requiredOption("--data <dir>", "a new folder")
     .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
@@ -43,15 +45,36 @@ export function repairCommands(registry: Command, io: Io): void {
     .action(async (source: string, flags: RebuildFlags) => rebuildFrom(await openContext(io, flags), source, flags))
 }
 
-async function check({ out, path, settings, progress }: Context, flags: FsckFlags): Promise<void> {
+/** `null`: the blobs are in the data folder. */
+async function withBucket<T>(
+  context: Context,
+  flags: StoreFlags,
+  work: (bucket: OpenedBucket | null) => Promise<T>,
+): Promise<T> {
+  const config = storeConfig(context, flags)
+  if (config === null) return await work(null)
+  const { openBucket } = await import("@weighlock/registry/s3")
+  const bucket = await openBucket(config)
+  try {
+    return await work(bucket)
+  } finally {
+    await bucket.close()
+  }
+}
+
+async function check(context: Context, flags: FsckFlags): Promise<void> {
+  const { out, path, settings, progress } = context
   const { fsck } = await import("@weighlock/registry")
   const { checkpointCopy, hashBlobs } = flags
-  const { size, root, findings } = await fsck({
-    data: path(flags.data),
-    trust: settings.trust(flags),
-    ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
-    ...(hashBlobs === undefined ? {} : { hashBlobs }),
-  })
+  const { size, root, findings } = await withBucket(context, flags, (bucket) =>
+    fsck({
+      data: path(flags.data),
+      trust: settings.trust(flags),
+      ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
+      ...(hashBlobs === undefined ? {} : { hashBlobs }),
+      ...(bucket === null ? {} : { blobs: bucket.blobs }),
+    }),
+  )
   progress.end()
   const verdict = findings.length === 0 ? "sound" : counted(findings.length, "finding")
   out.result({
@@ -86,17 +109,20 @@ async function rebuildFrom(context: Context, source: string, flags: RebuildFlags
   const { out, path, settings, progress } = context
   const { blobs, checkpointCopy, checkpoint, newest } = flags
   const data = path(flags.data)
-  const { size, root, versions, missingBlobs } = await rebuild(
-    {
-      source: path(source),
-      data,
-      trust: settings.trust(flags),
-      ...(blobs === undefined ? {} : { blobs: path(blobs) }),
-      ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
-      ...(checkpoint === undefined ? {} : { checkpoint: path(checkpoint) }),
-      ...(newest === undefined ? {} : { newest }),
-    },
-    ({ entries, of }) => progress.update({ phase: "rebuild", unit: "entries", done: entries, total: of }),
+  const { size, root, versions, missingBlobs } = await withBucket(context, flags, (bucket) =>
+    rebuild(
+      {
+        source: path(source),
+        data,
+        trust: settings.trust(flags),
+        ...(blobs === undefined ? {} : { blobs: path(blobs) }),
+        ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
+        ...(checkpoint === undefined ? {} : { checkpoint: path(checkpoint) }),
+        ...(newest === undefined ? {} : { newest }),
+        ...(bucket === null ? {} : { bucket }),
+      },
+      ({ entries, of }) => progress.update({ phase: "rebuild", unit: "entries", done: entries, total: of }),
+    ),
   )
   progress.end()
   out.result({

@@ -4,10 +4,11 @@ import { type Command, Option } from "commander"
 import { type CommonFlags, common, type Context, openContext } from "../context.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
+import { storeConfig, type StoreFlags, storeOptions } from "../store-flags.ts"
 import { repairCommands } from "./registry-repair.ts"
 import { portOf, untilAborted } from "./serve.ts"
 
-interface ServeFlags extends CommonFlags {
+interface ServeFlags extends CommonFlags, StoreFlags {
   readonly data: string
   readonly trust?: string
   readonly logKey?: string
@@ -25,7 +26,7 @@ interface ServeFlags extends CommonFlags {
 
 export function registryCommand(program: Command, io: Io): void {
   const registry = program.command("registry").description("run a registry")
-  common(registry.command("serve"))
+  storeOptions(common(registry.command("serve")))
     .description("keep and serve signed manifests and blobs")
     .requiredOption("--data <dir>", "the folder that keeps everything")
     .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
@@ -71,14 +72,17 @@ async function serve(context: Context, flags: ServeFlags): Promise<void> {
   await running.close()
 }
 
-function configOf({ path, settings }: Context, flags: ServeFlags): RegistryConfig {
+function configOf(context: Context, flags: ServeFlags): RegistryConfig {
+  const { path, settings } = context
   const { data, host, port, logLevel, logKey, checkpointCopy, publishLog, witness, publicUrl, tokens } = flags
+  const store = storeConfig(context, flags)
   return {
     data: path(data),
     trust: settings.trust(flags),
     host,
     port: portOf(port),
     logLevel,
+    ...(store === null ? {} : { store }),
     ...(logKey === undefined ? {} : { logKey: signerPath(path, logKey) }),
     ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
     ...(publishLog === undefined ? {} : { publishLog: path(publishLog) }),

@@ -38,6 +38,11 @@ export interface HashOptions {
   readonly onBytes?: (count: number) => void
 }
 
+/** Fills a place in memory, as far as one read goes; 0 at the end. */
+interface ByteSource {
+  read(memory: Uint8Array, offset: number, length: number): Promise<{ readonly bytesRead: number }>
+}
+
 const slotSize = 2 ** 21 // divides every part size
 const slotsPerThread = 8
 
@@ -114,11 +119,23 @@ export class HashPool {
     }
   }
 
+  /** Of bytes that come from elsewhere: exactly `size` of them, or FILE_CHANGED; what reading them throws is thrown on. */
+  async hashBytes(chunks: AsyncIterable<Uint8Array>, size: number, options: HashOptions = {}): Promise<FileDigests> {
+    const source = new ChunkSource(chunks)
+    try {
+      const digests = await this.#hash(source, size, "the source", options)
+      if ((await source.read(new Uint8Array(1), 0, 1)).bytesRead > 0) throw changed("the source")
+      return digests
+    } finally {
+      await source.close()
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.close()))
   }
 
-  async #hash(file: FileHandle, size: number, path: string, options: HashOptions): Promise<FileDigests> {
+  async #hash(file: ByteSource, size: number, path: string, options: HashOptions): Promise<FileDigests> {
     const lane = this.#lane()
     const partSize = options.parts === true && size > limits.part ? partSizeFor(size) : Number.POSITIVE_INFINITY
     const partLane = Number.isFinite(partSize) ? this.#lane() : lane
@@ -151,13 +168,18 @@ export class HashPool {
       } while (at < size)
       const digest = await whole
       return { size, digest, ...(Number.isFinite(partSize) ? { parts: await Promise.all(parts) } : {}) }
+    } catch (error) {
+      const nothing = { memory: this.#memory, offset: 0, length: 0, end: true } // the threads let go of what they hold
+      const ends = [lane.run({ ...nothing, stream }), partLane.run({ ...nothing, stream: partStream })]
+      void Promise.allSettled(ends)
+      throw error
     } finally {
       await Promise.all(orders)
     }
   }
 
   /** Reads exactly `length` bytes into the slot. The slot goes back when the file is shorter. */
-  async #fill(file: FileHandle, slot: number, length: number, path: string): Promise<number> {
+  async #fill(file: ByteSource, slot: number, length: number, path: string): Promise<number> {
     const view = new Uint8Array(this.#memory, slot * slotSize, slotSize)
     let filled = 0
     try {
@@ -188,6 +210,31 @@ export class HashPool {
     const next = this.#waiting.shift()
     if (next === undefined) this.#free.push(slot)
     else next(slot)
+  }
+}
+
+class ChunkSource implements ByteSource {
+  readonly #chunks: AsyncIterator<Uint8Array>
+  #rest: Uint8Array = new Uint8Array(0)
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks[Symbol.asyncIterator]()
+  }
+
+  async read(memory: Uint8Array, offset: number, length: number): Promise<{ bytesRead: number }> {
+    while (this.#rest.length === 0) {
+      const next = await this.#chunks.next()
+      if (next.done === true) return { bytesRead: 0 }
+      this.#rest = next.value
+    }
+    const bytesRead = Math.min(length, this.#rest.length)
+    memory.set(this.#rest.subarray(0, bytesRead), offset)
+    this.#rest = this.#rest.subarray(bytesRead)
+    return { bytesRead }
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.()
   }
 }
 

@@ -5,8 +5,37 @@ import { join } from "node:path"
 
 import { makeFolder, syncFolder } from "../store/durable.ts"
 import type { BlobFacts } from "../store/ledger.ts"
+import type { BlobSource } from "./examine/blob-files.ts"
 
-export class BlobCopier {
+/** Takes what the rebuilt log needs, blob by blob. */
+export interface BlobTaker {
+  readonly missing: readonly string[]
+  /** Once each. One that is absent or not what it should be is among the missing. */
+  copy(blob: BlobFacts): Promise<void>
+}
+
+/** Leaves blobs where they are, in a bucket, and looks for each in its size. */
+export class BlobFinder implements BlobTaker {
+  readonly #blobs: BlobSource
+  readonly #done = new Set<string>()
+  readonly #missing = new Set<string>()
+
+  constructor(blobs: BlobSource) {
+    this.#blobs = blobs
+  }
+
+  get missing(): readonly string[] {
+    return [...this.#missing].toSorted()
+  }
+
+  async copy({ sha256, size }: BlobFacts): Promise<void> {
+    if (this.#done.has(sha256)) return
+    this.#done.add(sha256)
+    if ((await this.#blobs.size(sha256)) !== size) this.#missing.add(sha256)
+  }
+}
+
+export class BlobCopier implements BlobTaker {
   /** `null`: there are none to copy from. */
   readonly #from: string | null
   readonly #to: string
@@ -29,7 +58,6 @@ export class BlobCopier {
     return [...this.#missing].toSorted()
   }
 
-  /** Once each. One that is absent or not what it should be is among the missing. */
   async copy(blob: BlobFacts): Promise<void> {
     if (this.#done.has(blob.sha256)) return
     this.#done.add(blob.sha256)

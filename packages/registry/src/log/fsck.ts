@@ -15,8 +15,9 @@ import { RegistryError } from "../errors.ts"
 import { faultsOf } from "../store/ledger-open.ts"
 import { LedgerRows } from "../store/ledger-rows.ts"
 import { isSqliteError, openForReading } from "../store/sqlite.ts"
+import { readStoreRecord } from "../store/store-record.ts"
 import { CheckpointCopy } from "./checkpoint-copy.ts"
-import { examineBlobFiles } from "./examine/blob-files.ts"
+import { type BlobSource, blobsIn, examineBlobFiles } from "./examine/blob-files.ts"
 import { OwnNotes, examineCheckpoint, examineCopy, examineCosignatures, openSlots } from "./examine/checkpoints.ts"
 import { examineRows } from "./examine/entry-rows.ts"
 import { type Finding, finding } from "./examine/finding.ts"
@@ -32,6 +33,8 @@ export interface FsckOptions {
   readonly checkpointCopy?: string
   /** Hash every blob again, instead of looking at sizes only. */
   readonly hashBlobs?: boolean
+  /** The bucket of a registry that has one. */
+  readonly blobs?: BlobSource
 }
 
 export interface FsckReport {
@@ -44,7 +47,10 @@ export interface FsckReport {
 
 /** Told of each finding as it is made. Throws USAGE (no such folder, another trust root's file), STORE_FAILED (no database at all). */
 export async function fsck(options: FsckOptions, onFinding?: (found: Finding) => void): Promise<FsckReport> {
-  const { data, checkpointCopy = join(data, "checkpoint"), hashBlobs = false } = options
+  const { data, checkpointCopy = join(data, "checkpoint"), hashBlobs = false, blobs = blobsIn(data) } = options
+  const bucket = options.blobs ? null : await readStoreRecord(data)
+  if (bucket !== null)
+    throw new RegistryError("USAGE", `the blobs of ${data} are in ${bucket}`, { hint: `add --store ${bucket}` })
   const trustChain = await openTrust(options.trust)
   const path = join(data, "ledger.sqlite")
   if (!existsSync(path)) throw new RegistryError("USAGE", `${data} holds no ledger.sqlite`)
@@ -59,7 +65,7 @@ export async function fsck(options: FsckOptions, onFinding?: (found: Finding) =>
     db.exec("BEGIN") // after the copy was read: what is published meanwhile makes the database newer, never older
     for (const found of databaseFindings(db, trustChain, slots)) take(found)
     const rows = new LedgerRows(db)
-    for await (const found of examineBlobFiles(rows, data, hashBlobs)) take(found)
+    for await (const found of examineBlobFiles(rows, blobs, hashBlobs)) take(found)
     const head = rows.head()
     return { size: head?.size ?? 0, root: encodeBase64(head?.root ?? new Uint8Array(0)), findings }
   } catch (cause) {

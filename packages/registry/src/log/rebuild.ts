@@ -18,9 +18,11 @@ import { openTrust } from "../config.ts"
 import { RegistryError } from "../errors.ts"
 import { makeFolder, syncFolder } from "../store/durable.ts"
 import { SqliteLedger } from "../store/ledger-sqlite.ts"
+import { writeStoreRecord } from "../store/store-record.ts"
 import { lockWriter } from "../store/writer-lock.ts"
-import { BlobCopier } from "./blob-copier.ts"
+import { BlobCopier, BlobFinder } from "./blob-copier.ts"
 import { CheckpointCopy } from "./checkpoint-copy.ts"
+import type { BlobSource } from "./examine/blob-files.ts"
 import { newestKnown, readCheckpoint } from "./newest-known.ts"
 import { type RebuildProgress, Rebuilding } from "./rebuilding.ts"
 import { proveStart } from "./start-proof.ts"
@@ -34,6 +36,8 @@ export interface RebuildOptions {
   readonly trust: string | Uint8Array
   /** A data folder, or its `blobs`: copied as far as their digests hold. */
   readonly blobs?: string
+  /** The bucket that has the blobs: nothing is copied. Its name is written down in the new folder. */
+  readonly bucket?: { readonly name: string; readonly blobs: BlobSource }
   /** By default `checkpoint` in the data folder. Needed, unless one of the next two is told. */
   readonly checkpointCopy?: string
   /** A file with the newest checkpoint that anybody has. */
@@ -85,11 +89,14 @@ async function rebuildAlone(
   await removeLedger(path)
   const ledger = new SqliteLedger(path)
   try {
-    const rebuilding = new Rebuilding(ledger, trustChain, source, await BlobCopier.open(options.blobs, data))
+    const { blobs, bucket } = options
+    const taker = bucket ? new BlobFinder(bucket.blobs) : await BlobCopier.open(blobs, data)
+    const rebuilding = new Rebuilding(ledger, trustChain, source, taker)
     await rebuilding.run(checkpoint, note, onProgress)
     if (known) await rebuilding.requireState(known)
     if ((await CheckpointCopy.read(checkpointCopy)) === null) await writeCopy(checkpointCopy, note)
     await proveStart({ rows: ledger.rows(), trustChain, copy: checkpointCopy }) // a copy that knows more entries refuses
+    if (bucket) await writeStoreRecord(data, bucket.name)
     await ledger.close()
     await rename(path, join(data, "ledger.sqlite"))
     await syncFolder(data)

@@ -30,7 +30,7 @@ import {
 import { RegistryError } from "../errors.ts"
 import type { SqliteLedger } from "../store/ledger-sqlite.ts"
 import type { BlobFacts, LogHead, NewEntry, NewManifest } from "../store/ledger.ts"
-import type { BlobCopier } from "./blob-copier.ts"
+import type { BlobTaker } from "./blob-copier.ts"
 import { keysOf } from "./examine/history.ts"
 import { grow } from "./log.ts"
 import { TreeNodes } from "./tree-nodes.ts"
@@ -41,12 +41,12 @@ export class Rebuilding {
   readonly #ledger: SqliteLedger
   readonly #nodes: TreeNodes
   readonly #source: string
-  readonly #blobs: BlobCopier
+  readonly #blobs: BlobTaker
   readonly #history: ReplayedHistory
   readonly #keys: ReadonlyMap<string, PublicKey>
   #versions = 0
 
-  constructor(ledger: SqliteLedger, trustChain: TrustChain, source: string, blobs: BlobCopier) {
+  constructor(ledger: SqliteLedger, trustChain: TrustChain, source: string, blobs: BlobTaker) {
     this.#ledger = ledger
     this.#nodes = new TreeNodes(ledger)
     this.#source = source

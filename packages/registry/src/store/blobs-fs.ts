@@ -6,14 +6,15 @@
  *
  * Into place by rename, which is atomic and heals a file that a crash left without its ledger row.
  */
-import { open, rename, rm } from "node:fs/promises"
+import { access, open, rename, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Readable } from "node:stream"
 
 import type { HashPool } from "@weighlock/manifest/node"
 
 import { RegistryError } from "../errors.ts"
-import type { BlobStore, ByteRange, Upload } from "./blobs.ts"
+import type { RegistryGrants } from "../grants.ts"
+import type { BlobStore, ByteRange, Grant, Upload } from "./blobs.ts"
 import { absentAsNull, orUnavailable, requireHex, sizeOf } from "./disk.ts"
 import { makeFolder, syncFolder } from "./durable.ts"
 import type { BlobFacts } from "./ledger.ts"
@@ -25,18 +26,20 @@ export class FolderBlobStore implements BlobStore {
   readonly #folder: string
   readonly #hashes: HashPool
   readonly #staging: Staging
+  readonly #grants: RegistryGrants
 
-  private constructor(folder: string, hashes: HashPool, staging: Staging) {
+  private constructor(folder: string, hashes: HashPool, staging: Staging, grants: RegistryGrants) {
     this.#folder = folder
     this.#hashes = hashes
     this.#staging = staging
+    this.#grants = grants
   }
 
-  static async open(folder: string, hashes: HashPool): Promise<FolderBlobStore> {
+  static async open(folder: string, hashes: HashPool, grants: RegistryGrants): Promise<FolderBlobStore> {
     const blobs = join(folder, "blobs")
     await makeFolder(blobs)
     const size = (sha256: string): Promise<number | null> => sizeOf(blobPath(blobs, sha256))
-    return new FolderBlobStore(blobs, hashes, await Staging.open(join(folder, "staging"), hashes, size))
+    return new FolderBlobStore(blobs, hashes, await Staging.open(join(folder, "staging"), hashes, size), grants)
   }
 
   async size(sha256: string): Promise<number | null> {
@@ -48,12 +51,23 @@ export class FolderBlobStore implements BlobStore {
     return file && file.createReadStream({ highWaterMark: readChunk, ...range })
   }
 
-  declare(upload: Upload): Promise<readonly number[]> {
-    return this.#staging.declare(upload)
+  async link(): Promise<null> {
+    return null
   }
 
-  writePart(sha256: string, id: string, number: number, body: Readable): Promise<void> {
-    return this.#staging.writePart(sha256, id, number, body)
+  async declare(upload: Upload, most: number): Promise<readonly Grant[]> {
+    const missing = await this.#staging.declare(upload)
+    return missing.slice(0, most).map((part) => this.#grants.grant(upload, part))
+  }
+
+  /**
+   * Takes one part, as its grant says (the value of the grant's header). Resolves when its bytes are kept; of a part that is
+   * kept already, or whose blob is there, the body is read and forgotten. The newest of two writers of one part writes, and
+   * both have its outcome: the older resolves too, or rejects with UNAVAILABLE. FORBIDDEN: no such grant. NOT_FOUND: never
+   * declared. DIGEST_MISMATCH: other bytes, fewer or more than declared; nothing of them is kept.
+   */
+  async writePart(grant: string | undefined, sha256: string, number: number, body: Readable): Promise<void> {
+    await this.#staging.writePart(sha256, this.#grants.check(grant, sha256, number), number, body)
   }
 
   async complete(sha256: string): Promise<BlobFacts> {
@@ -102,6 +116,10 @@ export class FolderBlobStore implements BlobStore {
 
   expire(before: number): Promise<number> {
     return this.#staging.expire(before)
+  }
+
+  async reach(): Promise<void> {
+    await orUnavailable(access(this.#folder))
   }
 }
 

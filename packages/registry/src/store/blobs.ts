@@ -22,6 +22,14 @@ export interface Part {
   readonly digest: string
 }
 
+/** A request that stores one part of an upload, for whoever sends it with exactly these bytes within a few minutes. */
+export interface Grant {
+  readonly part: number
+  readonly method: "PUT"
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
 /** First and last byte, both included. */
 export interface ByteRange {
   readonly start: number
@@ -35,15 +43,11 @@ export interface BlobStore {
   /** The bytes of an existing blob; `null` when absent. The reader checks the digest: disks and buckets lie. */
   read(sha256: string, range?: ByteRange): Promise<Readable | null>
 
-  /** Prepares to receive an upload and answers the numbers of the parts still missing. Again is fine. */
-  declare(upload: Upload): Promise<readonly number[]>
-  /**
-   * Takes one part of a declared upload (`uploadId`). Resolves when its bytes are kept; of a part that is kept already, or
-   * whose blob is there, the body is read and forgotten. The newest of two writers of one part writes, and both have its
-   * outcome: the older resolves too, or rejects with UNAVAILABLE. NOT_FOUND: never declared. DIGEST_MISMATCH: other bytes,
-   * fewer or more than declared; nothing of them is kept.
-   */
-  writePart(sha256: string, id: string, number: number, body: Readable): Promise<void>
+  /** Where a reader gets the bytes of an existing blob himself for a few minutes; `null`: only from `read`. */
+  link(sha256: string): Promise<string | null>
+
+  /** Prepares to receive an upload; grants for the parts still missing, in order, at most `most`. Again is fine. */
+  declare(upload: Upload, most: number): Promise<readonly Grant[]>
   /**
    * Hashes the whole of what was staged for a digest (unless its one part was that) and makes it readable and durable,
    * also in the place of a blob that is damaged. NOT_FOUND: nothing is staged.
@@ -55,6 +59,8 @@ export interface BlobStore {
   remove(sha256: string): Promise<void>
   /** Throws away uploads that nobody touched since `before` (ms since epoch); answers how many. */
   expire(before: number): Promise<number>
+  /** Rejects while the disk or bucket does not answer, within a few seconds. */
+  reach(): Promise<void>
 }
 
 /** Names one declaration: equal for equal size and parts, so that nobody can spoil another's upload of the same digest. */

@@ -2,8 +2,9 @@
 import { ManifestError, limits, parseParts } from "@weighlock/manifest"
 
 import { RegistryError } from "../../errors.ts"
-import { type RegistryGrants, grantHeader } from "../../grants.ts"
+import { grantHeader } from "../../grants.ts"
 import type { Upload } from "../../store/blobs.ts"
+import type { FolderBlobStore } from "../../store/blobs-fs.ts"
 import type { Uploads } from "../../uploads.ts"
 import { readBody, readJson } from "../body.ts"
 import { sendJson } from "../respond.ts"
@@ -17,7 +18,7 @@ import {
   uploadsRequest,
 } from "../schemas.ts"
 
-export function uploadRoutes(uploads: Uploads, grants: RegistryGrants): readonly Route[] {
+export function uploadRoutes(uploads: Uploads): readonly Route[] {
   return [
     route({
       method: "post",
@@ -29,22 +30,6 @@ export function uploadRoutes(uploads: Uploads, grants: RegistryGrants): readonly
       handle: async ({ request, response }) => {
         const { files } = await readJson({ request, response }, uploadsRequest, limits.envelope)
         sendJson(response, { files: await uploads.ask(requireDistinct(files.map(uploadOf))) })
-      },
-    }),
-    route({
-      method: "put",
-      path: "/api/v1/uploads/{sha256}/parts/{part}",
-      summary: "One part, exactly the bytes its grant was made for.",
-      scope: "grant",
-      params: partParams,
-      body: { mediaType: "application/octet-stream" },
-      answers: { 204: { description: "The part is kept." } },
-      handle: async ({ params, request, response }) => {
-        const number = Number(params.part)
-        const header = request.headers[grantHeader]
-        const id = grants.check(typeof header === "string" ? header : undefined, params.sha256, number)
-        await uploads.writePart(params.sha256, id, number, request)
-        response.writeHead(204).end()
       },
     }),
     route({
@@ -61,6 +46,27 @@ export function uploadRoutes(uploads: Uploads, grants: RegistryGrants): readonly
         await readBody({ request, response }, 0)
         const state = await uploads.complete(sha256)
         sendJson(response, { sha256, state }, { status: state === "present" ? 200 : 202 })
+      },
+    }),
+  ]
+}
+
+/** Where parts come to this registry; a bucket takes its own. */
+export function partRoutes(store: Pick<FolderBlobStore, "writePart">): readonly Route[] {
+  return [
+    route({
+      method: "put",
+      path: "/api/v1/uploads/{sha256}/parts/{part}",
+      summary: "One part, exactly the bytes its grant was made for.",
+      scope: "grant",
+      params: partParams,
+      body: { mediaType: "application/octet-stream" },
+      answers: { 204: { description: "The part is kept." } },
+      handle: async ({ params, request, response }) => {
+        const header = request.headers[grantHeader]
+        const grant = typeof header === "string" ? header : undefined
+        await store.writePart(grant, params.sha256, Number(params.part), request)
+        response.writeHead(204).end()
       },
     }),
   ]

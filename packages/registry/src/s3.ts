@@ -1,0 +1,32 @@
+/** Blobs in a bucket. Apart from the rest: this loads the AWS SDK. */
+import { HashPool } from "@weighlock/manifest/node"
+
+import { openS3Place } from "./config.ts"
+import { S3BlobStore } from "./store/blobs-s3.ts"
+import { type S3Config, placeName } from "./store/s3-place.ts"
+
+export { openS3Place } from "./config.ts"
+export { S3BlobStore, type S3StoreOptions } from "./store/blobs-s3.ts"
+export { type S3Config, type S3Place, parseS3Place } from "./store/s3-place.ts"
+export { type ProbeFinding, probeBucket, requireEnforcing } from "./store/s3-probe.ts"
+export type { S3Timeouts } from "./store/s3-timeouts.ts"
+export { type Credentials, type Signing, signHeaders, signUrl } from "./store/sigv4.ts"
+
+export interface OpenedBucket {
+  /** As data folders remember it. */
+  readonly name: string
+  readonly blobs: S3BlobStore
+  close(): Promise<void>
+}
+
+/** A bucket without a registry: for looking through it. Throws USAGE. */
+export async function openBucket(config: S3Config): Promise<OpenedBucket> {
+  const place = await openS3Place(config)
+  const hashes = new HashPool(1)
+  const blobs = new S3BlobStore(place, hashes)
+  const close = async (): Promise<void> => {
+    blobs.close()
+    await hashes.close()
+  }
+  return { name: placeName(place), blobs, close }
+}

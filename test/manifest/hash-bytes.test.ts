@@ -1,0 +1,46 @@
+/** Bytes that come from elsewhere are hashed as files are: whole and parts, exactly as many as were announced. */
+import assert from "node:assert/strict"
+import { createHash, randomBytes } from "node:crypto"
+import { after, test } from "node:test"
+
+import { HashPool } from "@weighlock/manifest/node"
+
+const pool = new HashPool(2)
+after(() => pool.close())
+const mib = 2 ** 20
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
+
+async function* chunks(bytes: Uint8Array, size: number, fail?: Error): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+  if (fail) throw fail
+}
+
+for (const [size, chunk] of [
+  [0, 1],
+  [1, 1],
+  [1000, 7],
+  [8 * mib, 65_537],
+  [8 * mib + 1, 65_536],
+  [20_000_000, 3 * mib],
+] as const) {
+  test(`${size} bytes in chunks of ${chunk}`, async () => {
+    const bytes = randomBytes(size)
+    const { digest, parts, ...rest } = await pool.hashBytes(chunks(bytes, chunk), size, { parts: true })
+    assert.deepEqual([digest, rest.size], [sha256(bytes), size])
+    const expected = Array.from({ length: Math.ceil(size / (8 * mib)) }, (_, i) =>
+      sha256(bytes.subarray(i * 8 * mib, (i + 1) * 8 * mib)),
+    )
+    assert.deepEqual(parts, size > 8 * mib ? expected : undefined)
+  })
+}
+
+test("fewer or more than announced are refused, what the source throws is thrown on, and the pool goes on", async () => {
+  const bytes = randomBytes(9 * mib)
+  for (let i = 0; i < 40; i++) {
+    for (const size of [bytes.length - 1, bytes.length + 1])
+      await assert.rejects(pool.hashBytes(chunks(bytes, mib), size), { code: "FILE_CHANGED" })
+    const fault = new Error("gone")
+    await assert.rejects(pool.hashBytes(chunks(bytes, mib, fault), bytes.length + 1, { parts: true }), fault)
+  }
+  assert.equal((await pool.hashBytes(chunks(bytes, mib), bytes.length)).digest, sha256(bytes))
+})

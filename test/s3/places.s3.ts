@@ -1,0 +1,100 @@
+/** Where a bucket may be: below a host's path or as its first label, behind HTTPS with a private authority, at two addresses. */
+import assert from "node:assert/strict"
+import { execFileSync, spawnSync } from "node:child_process"
+import dns from "node:dns"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { request as httpRequest } from "node:http"
+import { request as httpsRequest } from "node:https"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, mock, test, type TestContext } from "node:test"
+
+import { HashPool } from "@weighlock/manifest/node"
+import type { Grant } from "@weighlock/registry"
+import { S3BlobStore, type S3Config, openS3Place, parseS3Place, probeBucket } from "@weighlock/registry/s3"
+
+import { most, parcel, read } from "../contract/blob-store.ts"
+import { Rgw, noRgw } from "../support/rgw.ts"
+
+const hasOpenssl = spawnSync("openssl", ["version"]).status === 0
+const skip = noRgw() || (hasOpenssl || process.env["REQUIRE_OPENSSL"] === "1" ? false : "no openssl here")
+const folder = mkdtempSync(join(tmpdir(), "weighlock-tls-"))
+const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")]
+let rgw: Rgw | undefined
+
+before(async () => {
+  if (skip !== false) return
+  const names = "subjectAltName=DNS:localhost,DNS:models.localhost,IP:127.0.0.1"
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+  const subject = ["-subj", "/CN=localhost", "-addext", names]
+  execFileSync("openssl", ["req", "-x509", ...kind, ...subject, "-keyout", key, "-out", cert], { stdio: "pipe" })
+  rgw = await Rgw.start({ cert, key })
+  rgw.useAccount()
+  await rgw.createBucket("models")
+  // Names below localhost are this machine (RFC 6761 §6.3); not every resolver knows.
+  const lookup = dns.lookup as (...all: unknown[]) => void
+  mock.method(dns, "lookup", (name: string, ...rest: unknown[]) => {
+    lookup(name.endsWith(".localhost") ? "127.0.0.1" : name, ...rest)
+  })
+})
+after(async () => {
+  await rgw?.stop()
+  rmSync(folder, { recursive: true })
+})
+
+async function roundTrip(t: TestContext, config: S3Config): Promise<string> {
+  const hashes = new HashPool(2)
+  const store = new S3BlobStore(await openS3Place(config), hashes)
+  t.after(async () => {
+    store.close()
+    await hashes.close()
+  })
+  const sent = parcel(9 * 2 ** 20)
+  for (const grant of await store.declare(sent.upload, most)) assert.equal(await put(grant, sent.part(grant.part)), 200)
+  assert.deepEqual(await store.complete(sent.upload.sha256), sent.upload)
+  assert.deepEqual(await read(store, sent.upload.sha256), sent.bytes)
+  return await store.link(sent.upload.sha256)
+}
+
+function put({ url, headers }: Grant, bytes: Uint8Array): Promise<number> {
+  const send = url.startsWith("https:") ? httpsRequest : httpRequest
+  const ca = url.startsWith("https:") ? { ca: readFileSync(cert) } : {}
+  return new Promise((resolve, reject) => {
+    const length = { "content-length": bytes.length }
+    const request = send(url, { method: "PUT", headers: { ...headers, ...length }, ...ca }, (answer) => {
+      answer.resume().on("end", () => resolve(answer.statusCode ?? 0))
+    })
+    request.on("error", reject).end(bytes)
+  })
+}
+
+const port = (): string => new URL(rgw?.endpoint ?? "").port
+
+test("the bucket is the first label of the host", { skip }, async (t) => {
+  const config = { store: "s3://models/a", endpoint: `http://localhost:${port()}`, virtualHosted: true }
+  const link = await roundTrip(t, config)
+  assert.equal(new URL(link).host, `models.localhost:${port()}`)
+  assert.deepEqual(
+    (await probeBucket(parseS3Place(config))).filter(({ state }) => state === "problem"),
+    [],
+  )
+})
+
+test("HTTPS with a private authority, by path and by label", { skip }, async (t) => {
+  const endpoint = `https://localhost:${rgw?.tlsPort}`
+  for (const virtualHosted of [false, true]) {
+    const link = await roundTrip(t, { store: "s3://models/b", endpoint, virtualHosted, ca: cert })
+    assert.equal(new URL(link).protocol, "https:")
+  }
+})
+
+test("HTTPS whose authority nobody named is UNAVAILABLE", { skip }, async (t) => {
+  const config = { store: "s3://models/b", endpoint: `https://localhost:${rgw?.tlsPort}` }
+  await assert.rejects(roundTrip(t, config), { code: "UNAVAILABLE", message: /SELF_SIGNED/ })
+})
+
+test("clients are sent to the public address", { skip }, async (t) => {
+  const endpoint = `http://localhost:${port()}`
+  const link = await roundTrip(t, { store: "s3://models/c", endpoint, publicEndpoint: `http://127.0.0.1:${port()}` })
+  assert.equal(new URL(link).hostname, "127.0.0.1")
+})
