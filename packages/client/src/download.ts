@@ -18,6 +18,11 @@ const longestPause = 200
 /** How long what others are fetching may stand still, ms: twice as long as they themselves wait for a byte. */
 const patience = 60_000
 
+/** Where the bytes of a file are: with the store that the registry sent us to, for as long as that link holds. */
+interface Source {
+  link: URL | null
+}
+
 interface Piece extends Expected {
   readonly resource: Resource
   readonly offset: number
@@ -84,9 +89,10 @@ async function download(
       await partial.remove()
       arrived(resource.size)
     } else {
+      const source: Source = { link: null }
       await forEach(piecesOf(resource), parallel, (piece) =>
         slots.run(async () => {
-          if (!partial.adopted || !(await isThere(partial, piece))) await fetchPiece(session, partial, piece)
+          if (!partial.adopted || !(await isThere(partial, piece))) await fetchPiece(session, source, partial, piece)
           got += piece.length
           arrived(piece.length)
         }),
@@ -137,9 +143,9 @@ async function isThere(partial: Partial, { offset, length, digest }: Piece): Pro
   return hash.digest("hex") === digest
 }
 
-async function fetchPiece(session: Session, partial: Partial, piece: Piece): Promise<void> {
+async function fetchPiece(session: Session, source: Source, partial: Partial, piece: Piece): Promise<void> {
   await session.transport.retrying(async (alive) => {
-    const { url, answer } = await openPiece(session, piece)
+    const { url, answer } = await openPiece(session, source, piece)
     try {
       await receive(unbroken(session, url, answer.body), piece, async (chunk, offset) => {
         alive()
@@ -153,18 +159,31 @@ async function fetchPiece(session: Session, partial: Partial, piece: Piece): Pro
 }
 
 /** One redirect at most, to a store that the policy allows; then exactly the range that was asked for. */
-async function openPiece(session: Session, piece: Piece): Promise<{ url: URL; answer: Streamed }> {
+async function openPiece(
+  session: Session,
+  source: Source,
+  piece: Piece,
+): Promise<{ readonly url: URL; readonly answer: Streamed }> {
   const { transport } = session
   const { resource, offset, length } = piece
   const range: Record<string, string> =
     resource.parts === undefined ? {} : { range: `bytes=${offset}-${offset + length - 1}` }
+  if (source.link !== null) {
+    const url = source.link
+    const answer = await transport.open(url, range)
+    if (answer.statusCode !== 403) return { url, answer: await expectBytes(url, answer, piece) }
+    await answer.body.dump() // the link has run out
+    source.link = null
+  }
   const first = new URL(`api/v1/blobs/sha256/${resource.digest}`, transport.registry)
   const answer = await transport.open(first, range)
   if (answer.statusCode !== 307) return { url: first, answer: await expectBytes(first, answer, piece) }
   await answer.body.dump()
   const location = answer.headers["location"]
   const url = transport.stores.check(typeof location === "string" ? location : "")
-  return { url, answer: await expectBytes(url, await transport.open(url, range), piece) }
+  const opened = await expectBytes(url, await transport.open(url, range), piece)
+  source.link = url
+  return { url, answer: opened }
 }
 
 async function expectBytes(url: URL, answer: Streamed, piece: Piece): Promise<Streamed> {
