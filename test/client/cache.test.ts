@@ -177,17 +177,19 @@ suite("folder", () => {
       `${bigDigest}.0`,
       `${bigDigest}.1`,
       `${bigDigest}.2.left`,
+      `${bigDigest}.3`,
       `${bigDigest}.${process.pid}.x`,
       "x",
     ])
       writeFileSync(join(options.cache, "partial", name), "x")
     for (const [name, when] of Object.entries({ 0: Date.now() - 61_000, 1: Date.now() - 30_000 }))
       utimesSync(join(options.cache, `partial/${bigDigest}.${name}`), when / 1000, when / 1000)
+    utimesSync(join(options.cache, `partial/${bigDigest}.3`), new Date(), new Date(0)) // alive, and waits for its turn
     const entries = await cache.list()
     assert.deepEqual([entries.length, entries[0]?.digest, entries[0]?.size], [3, shardDigest, shard.length])
     assert.deepEqual(await cache.prune(1_000_000), { removed: 0, bytes: 0 })
     assert.deepEqual(tree(join(options.cache, "quarantine")), [])
-    assert.deepEqual(tree(join(options.cache, "partial")), [`${bigDigest}.1`])
+    assert.deepEqual(tree(join(options.cache, "partial")), [`${bigDigest}.1`, `${bigDigest}.3`])
     assert.deepEqual(await cache.prune(1000), { removed: 1, bytes: shard.length })
     assert.equal((await cache.prune(0)).bytes, small.files["model.json"]?.length)
     assert.equal((await fetchModel(reference, options)).files.size, 3)

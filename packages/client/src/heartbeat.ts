@@ -25,7 +25,7 @@ export function startHeartbeat(path: string, movedAt: () => Date, onGone: () => 
   return () => clearInterval(timer)
 }
 
-/** For what was touched at `mtimeMs` last. */
-export function isLongDead({ mtimeMs }: { readonly mtimeMs: number }): boolean {
-  return Math.abs(Date.now() - mtimeMs) > longDead
+/** By both times: one moves with the work, the other with the heart. */
+export function isLongDead({ atimeMs, mtimeMs }: { readonly atimeMs: number; readonly mtimeMs: number }): boolean {
+  return [atimeMs, mtimeMs].every((time) => Math.abs(Date.now() - time) > longDead)
 }

@@ -4,7 +4,6 @@
  */
 import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
-import { basename } from "node:path"
 import { createHash } from "node:crypto"
 import { blake3 } from "@noble/hashes/blake3.js"
 import { encodeHex, ManifestError, type OmsFile, type OmsHash } from "../index.ts"
@@ -33,7 +32,7 @@ export async function verifyOmsFolder(
   const { files: listed, ignored, hash } = oms.statement
   const exclude = [...ignored, ...(options.exclude ?? [])]
   const found = await asDifference(listFiles(root, exclude))
-  const pairs = pairUp(listed, found)
+  const pairs = pairUp(root, listed, found)
   const whole = hash === "sha256" && pairs.every(([file]) => file.pieces.length === 1 && file.pieces[0]?.end === null)
   const digests = whole
     ? await wholeDigests(root, pairs, { ...options, exclude })
@@ -44,10 +43,10 @@ export async function verifyOmsFolder(
 type Pair = readonly [OmsFile, FoundFile]
 
 /** Exactly the listed files, or DIGEST_MISMATCH names the first that is missing, too much, or of another size. */
-function pairUp(listed: readonly OmsFile[], found: readonly FoundFile[]): readonly Pair[] {
+function pairUp(root: string, listed: readonly OmsFile[], found: readonly FoundFile[]): readonly Pair[] {
   const byName = new Map(found.map((file) => [file.name, file]))
   const pairs = listed.map((file): Pair => {
-    const there = file.name === "." ? onlyFile(found) : byName.get(file.name)
+    const there = file.name === "." ? fileItself(root, found) : byName.get(file.name)
     if (there === undefined) throw differs(`${file.name} is missing`)
     if (file.size !== null && there.size !== file.size)
       throw differs(`${file.name}: signed ${file.size} bytes, found ${there.size}`)
@@ -58,10 +57,9 @@ function pairUp(listed: readonly OmsFile[], found: readonly FoundFile[]): readon
   return pairs
 }
 
-/** "." is a model that is a file itself. */
-function onlyFile(found: readonly FoundFile[]): FoundFile | undefined {
-  const [file, ...more] = found
-  return file !== undefined && more.length === 0 && basename(file.path) === file.name ? file : undefined
+/** "." is a model that is a file itself; a folder with one file in it is another model, whatever that file is called. */
+function fileItself(root: string, [file]: readonly FoundFile[]): FoundFile | undefined {
+  return file?.path === root ? file : undefined
 }
 
 async function wholeDigests(
