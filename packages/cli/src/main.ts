@@ -6,8 +6,12 @@ if (major < 22 || (major === 22 && minor < 13)) {
   process.exit(2)
 }
 
-const { run } = await import("./run.ts")
 const { version } = await import("./version.ts")
+if (process.argv.length === 3 && process.argv[2] === "--version") {
+  process.stdout.write(`${version}\n`) // what scripts ask before anything else: nothing more is loaded
+  process.exit(0)
+}
+const { run } = await import("./run.ts")
 
 const stop = new AbortController()
 let interrupted = false

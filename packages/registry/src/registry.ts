@@ -10,6 +10,7 @@ import type { Admission, Admitted } from "./admission.ts"
 import { RegistryError } from "./errors.ts"
 import type { Bundles } from "./log/bundles.ts"
 import type { Outcome } from "./log/plan.ts"
+import type { RecentBundles } from "./log/recent-bundles.ts"
 import type { Sequencer } from "./sequencer.ts"
 import type { Ledger, ModelSummary, Page, Publication, VersionSummary } from "./store/ledger.ts"
 import { type Uploads, requireSameBytes } from "./uploads.ts"
@@ -27,6 +28,7 @@ export interface RegistryOptions {
   readonly admission: Admission
   readonly sequencer: Sequencer<Admitted, Outcome>
   readonly bundles: Bundles
+  readonly recent: RecentBundles
   readonly now: () => Date
 }
 
@@ -70,7 +72,7 @@ export class Registry {
 
   /** The bundle a version is bound to. NOT_FOUND. */
   async version(model: string, version: string): Promise<Uint8Array> {
-    return await this.#bundle(await this.#publication(model, version))
+    return await this.#recent(`${model}@${version}`, () => this.#publication(model, version))
   }
 
   async #publication(model: string, version: string): Promise<Publication> {
@@ -81,9 +83,18 @@ export class Registry {
 
   /** The bundle of the manifest with this digest. NOT_FOUND. */
   async manifest(digest: string): Promise<Uint8Array> {
-    const found = await this.#options.ledger.byDigest(digest)
-    if (!found) throw new RegistryError("NOT_FOUND", `no manifest sha256:${digest} was published`)
-    return await this.#bundle(found)
+    return await this.#recent(digest, async () => {
+      const found = await this.#options.ledger.byDigest(digest)
+      if (!found) throw new RegistryError("NOT_FOUND", `no manifest sha256:${digest} was published`)
+      return found
+    })
+  }
+
+  #recent(name: string, find: () => Promise<Publication>): Promise<Uint8Array> {
+    return this.#options.recent.get(name, async () => {
+      const found = await find()
+      return { index: found.entry.index, bundle: () => this.#bundle(found) }
+    })
   }
 
   #bundle({ entry, digest, model, version }: Publication): Promise<Uint8Array> {

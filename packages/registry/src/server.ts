@@ -24,6 +24,7 @@ import { serviceRoutes } from "./http/routes/service.ts"
 import { trustRoutes } from "./http/routes/trust.ts"
 import { partRoutes, uploadRoutes } from "./http/routes/uploads.ts"
 import type { Outcome } from "./log/plan.ts"
+import { RecentBundles } from "./log/recent-bundles.ts"
 import { measureLog, runLog } from "./log/run-log.ts"
 import { Metrics } from "./metrics.ts"
 import { Registry } from "./registry.ts"
@@ -113,7 +114,15 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
   const admission = new Admission({ trustChain, onFailed })
   undo.push(() => admission.close())
-  const registry = new Registry({ ledger, uploads, admission, sequencer, bundles, now })
+  const registry = new Registry({
+    ledger,
+    uploads,
+    admission,
+    sequencer,
+    bundles,
+    recent: new RecentBundles(log.served),
+    now,
+  })
   const others = [
     ...modelRoutes(registry),
     ...logRoutes(reader),

@@ -107,7 +107,7 @@ export class Log {
     await this.#committing.run(async () => undefined)
   }
 
-  /** One outcome a candidate, in order. UNAVAILABLE: nothing was written. Any other error: stop the process. */
+  /** One outcome a candidate, in order. UNAVAILABLE: not signed, so nothing was written. Any other error: stop the process. */
   async append(batch: readonly Candidate[]): Promise<readonly Outcome[]> {
     const { outcomes, committed } = await this.#planning.run(() => this.#plan(batch))
     await committed
