@@ -57,8 +57,8 @@ try {
     await run.stop()
   }
   if (only.has("core")) {
-    const rate = await appendInCore(folder, world, Number(values.appends), 256)
-    say(`append in the core, ${round(Number(values.appends))} in batches of 256: ${round(rate)}/s (${against(rate)})`)
+    const rate = await appendInCore(folder, world, Number(values.appends), 512)
+    say(`append in the core, ${round(Number(values.appends))} in batches of 512: ${round(rate)}/s (${against(rate)})`)
   }
   if (only.has("audit") && entries > 0) {
     const home = values.log ?? folder

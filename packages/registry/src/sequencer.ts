@@ -28,7 +28,7 @@ export interface SequencerOptions<In> {
   readonly onFailed: (error: RegistryError) => void
 }
 
-const maxBatch = 256
+const maxBatch = 512
 const maxUnderWay = 2
 
 export class Sequencer<In, Out> {

@@ -10,8 +10,8 @@ import type { Refused, WriteOrder, WriteReply } from "./ledger-writer.ts"
 import { LedgerWrites } from "./ledger-writes.ts"
 import { unpackCommit } from "./packed-commit.ts"
 
-/** Entries between two copies: some 4,000 pages. */
-const between = 2000
+/** Entries between two copies: some 8,000 pages. */
+const between = 4000
 
 const db = openLedgerWriter(workerData as string)
 const writes = new LedgerWrites(db)
