@@ -125,7 +125,7 @@ export function blobStoreContract(name: string, open: OpenBench): void {
       const [large, small, one] = [parcel(9_000_000), parcel(1000), parcel(0)]
       const [first, second] = await grantsOf(bench, large)
       const [only] = await grantsOf(bench, small)
-      const [empty] = await grantsOf(bench, one)
+      const none = await bench.store.declare(one.upload, most) // a store may need nothing of nobody
       const cases: [Grant, Uint8Array][] = [
         [first, flipped(large.part(1))],
         [first, flipped(large.part(1), 8 * mib - 1)],
@@ -138,7 +138,7 @@ export function blobStoreContract(name: string, open: OpenBench): void {
         [only, flipped(small.bytes)],
         [only, Buffer.concat([small.bytes, small.bytes])],
         [only, Buffer.alloc(0)],
-        [empty, random(1)],
+        ...none.map((grant): [Grant, Uint8Array] => [grant, random(1)]),
       ]
       for (const [index, [grant, bytes]] of cases.entries())
         await assert.rejects(bench.put(grant, bytes), `case ${index}`)
@@ -247,6 +247,29 @@ export function blobStoreContract(name: string, open: OpenBench): void {
     await assert.rejects(bench.store.complete(lie.sha256))
     assert.equal(await bench.store.size(lie.sha256), null)
   })
+
+  contract(
+    "bytes that are said to have the digest of none, and none with another digest: never present",
+    async (bench) => {
+      const empty = parcel(0).upload.sha256
+      const { upload } = parcel(9_000_000)
+      const lies: Upload[] = [
+        { sha256: empty, size: 30 },
+        { sha256: upload.sha256, size: 0 },
+        { ...upload, parts: { size: 8 * mib, digests: [empty, empty] } },
+      ]
+      for (const lie of lies) {
+        const grants = await bench.store.declare(lie, most).catch((error: unknown) => {
+          assert.equal((error as { code?: string }).code, "DIGEST_MISMATCH")
+          return []
+        })
+        for (const grant of grants) await bench.put(grant, random(Math.min(lie.size, 30))).catch(() => undefined)
+        if (lie.sha256 !== empty) await assert.rejects(bench.store.complete(lie.sha256))
+        const size = await bench.store.size(lie.sha256)
+        assert.ok(size === null || (lie.sha256 === empty && size === 0))
+      }
+    },
+  )
 
   contract("a lie about a digest does not block the truth about it", async (bench) => {
     const [sent, other] = [parcel(9_000_000), parcel(9_000_000)]

@@ -140,6 +140,17 @@ test("a registry whose bucket is gone is alive, and not ready, and ready again",
   await publishFiles(shop, { "one.bin": Buffer.alloc(100, 1) })
 })
 
+test("a registry whose bucket stalls in the middle of the expiry stops at once", { skip }, async (t) => {
+  const bucket = await freshBucket(server())
+  const proxy = await FaultProxy.start(t, bucket.endpoint)
+  proxy.fault("GET", /prefix=[^&]*staging/, { kind: "stall" })
+  const { peer } = await openShop(t, { store: { ...bucket, endpoint: proxy.url } })
+  await until(async () => proxy.faults > 0)
+  const began = performance.now()
+  await peer.close()
+  assert.ok(performance.now() - began < 10_000, "it waited for the bucket")
+})
+
 async function until(holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await holds()); tries++) {
     assert.ok(tries < 100)

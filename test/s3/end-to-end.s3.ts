@@ -142,6 +142,9 @@ test(
     await cli.json("publish", "model", "--as", "acme/mnist@1.0.0", "--format", "other", ...at)
     await running.stop()
     assert.deepEqual(await cli.refusal("registry", "fsck", "--data", "data", ...to), { exit: 2, code: "USAGE" })
+    const elsewhere = ["--store", (await freshBucket(server())).store, ...flags.slice(2)]
+    const looked = await cli.refusal("registry", "fsck", "--data", "data", ...to, ...elsewhere)
+    assert.deepEqual(looked, { exit: 2, code: "USAGE" })
     const found = await cli.json("registry", "fsck", "--data", "data", "--hash-blobs", ...to, ...flags)
     assert.deepEqual(found["findings"], [])
     const made = await cli.json("registry", "rebuild", "published", "--data", "new", "--newest", ...to, ...flags)

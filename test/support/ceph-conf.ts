@@ -61,6 +61,7 @@ rgw_data = ${plan.folder}/rgw
 rgw_frontends = beast endpoint=127.0.0.1:${plan.gatewayPort}${https(plan)}
 rgw_dns_name = localhost
 rgw_enable_usage_log = false
+rgw_crypt_require_ssl = false
 rgw_gc_max_objs = 7
 rgw_gc_obj_min_wait = 1
 rgw_thread_pool_size = 64

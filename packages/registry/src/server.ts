@@ -75,7 +75,11 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   let url = ""
   const { grantLifeSeconds, storeTimeouts } = config
   const ownUrl = (): string => opened.publicUrl ?? url
-  const { blobs, receiving } = await openBlobs({
+  const {
+    blobs,
+    receiving,
+    close: closeBlobs,
+  } = await openBlobs({
     opened,
     ledger,
     hashes,
@@ -112,6 +116,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   const forgetBlobs = (before: number): Promise<readonly string[]> => log.alone(() => ledger.forgetBlobs(before))
   const uploads = new Uploads({ ledger, blobs, records, forgetBlobs, patience: 20_000, onDamaged })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
+  undo.push(closeBlobs) // before that: a bucket that stalls would hold it up
   const admission = new Admission({ trustChain, onFailed })
   undo.push(() => admission.close())
   const registry = new Registry({

@@ -46,8 +46,10 @@ export class Uploads {
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
   /** Blobs found as they were proven, and when; by the clock that never goes back. */
   readonly #seen = new Map<string, { readonly facts: BlobFacts; readonly at: number }>()
-  /** No proof may put a blob in place while forgotten ones are removed: it could be the same. */
-  #expiring: Promise<void> = Promise.resolve()
+  /** Digests that the ledger has forgotten, until their bytes are gone. */
+  readonly #forgotten = new Set<string>()
+  /** Their removals under way: proofs of the same digests come after them. */
+  readonly #removals = new Map<string, Promise<void>>()
 
   constructor(options: UploadsOptions) {
     this.#options = options
@@ -144,7 +146,8 @@ export class Uploads {
 
   #prove(sha256: string): Promise<BlobFacts> {
     if (this.#proofs.size >= maxProofs) throw new RegistryError("UNAVAILABLE", "too many uploads are being proven")
-    const proof = this.#expiring.then(() => this.#complete(sha256)).then((facts) => this.#options.records.submit(facts))
+    const removed = this.#removals.get(sha256) ?? Promise.resolve()
+    const proof = removed.then(() => this.#complete(sha256)).then((facts) => this.#options.records.submit(facts))
     this.#proofs.set(sha256, proof)
     proof.then(
       () => this.#proofs.delete(sha256),
@@ -171,15 +174,40 @@ export class Uploads {
   /** Throws away abandoned uploads, and blobs that no manifest came for, older than `before` (ms since epoch). */
   async expire(before: number): Promise<void> {
     await this.#options.blobs.expire(before)
-    const removed = this.#removeForgotten(before)
-    this.#expiring = removed.catch(() => undefined)
-    await removed
+    for (const sha256 of await this.#options.forgetBlobs(before)) this.#forgotten.add(sha256)
+    this.#seen.clear()
+    await this.#removeForgotten()
   }
 
-  async #removeForgotten(before: number): Promise<void> {
-    const forgotten = await this.#options.forgetBlobs(before)
-    this.#seen.clear()
-    for (const sha256 of forgotten) await this.#options.blobs.remove(sha256)
+  /** Those that can't be removed now are tried again next time. */
+  async #removeForgotten(): Promise<void> {
+    const waiting = [...this.#forgotten].values()
+    const failures: unknown[] = []
+    const work = async (): Promise<void> => {
+      for (const sha256 of waiting) {
+        const removal = this.#remove(sha256)
+        this.#removals.set(
+          sha256,
+          removal.catch(() => undefined),
+        )
+        await removal.then(() => this.#forgotten.delete(sha256)).catch((error: unknown) => failures.push(error))
+        this.#removals.delete(sha256)
+      }
+    }
+    await Promise.all(Array.from({ length: asksAtOnce }, work))
+    if (failures.length === 0) return
+    const message = `${failures.length} blobs that nobody needs could not be removed: they are tried again in an hour`
+    throw new RegistryError("UNAVAILABLE", message, { cause: failures[0] })
+  }
+
+  /**
+   * What the ledger knows has its bytes: a proof that began before this one ends first, and may have recorded the blob again;
+   * one that begins later waits for this, and finds what is left then.
+   */
+  async #remove(sha256: string): Promise<void> {
+    await this.#proofs.get(sha256)?.catch(() => undefined)
+    if ((await this.#options.ledger.blobs([sha256])).has(sha256)) return
+    await this.#options.blobs.remove(sha256)
   }
 }
 

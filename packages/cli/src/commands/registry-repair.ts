@@ -72,7 +72,7 @@ async function check(context: Context, flags: FsckFlags): Promise<void> {
       trust: settings.trust(flags),
       ...(checkpointCopy === undefined ? {} : { checkpointCopy: path(checkpointCopy) }),
       ...(hashBlobs === undefined ? {} : { hashBlobs }),
-      ...(bucket === null ? {} : { blobs: bucket.blobs }),
+      ...(bucket === null ? {} : { bucket }),
     }),
   )
   progress.end()

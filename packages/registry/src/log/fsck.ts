@@ -15,7 +15,7 @@ import { RegistryError } from "../errors.ts"
 import { faultsOf } from "../store/ledger-open.ts"
 import { LedgerRows } from "../store/ledger-rows.ts"
 import { isSqliteError, openForReading } from "../store/sqlite.ts"
-import { readStoreRecord } from "../store/store-record.ts"
+import { type StoreRecord, readStoreRecord } from "../store/store-record.ts"
 import { CheckpointCopy } from "./checkpoint-copy.ts"
 import { type BlobSource, blobsIn, examineBlobFiles } from "./examine/blob-files.ts"
 import { OwnNotes, examineCheckpoint, examineCopy, examineCosignatures, openSlots } from "./examine/checkpoints.ts"
@@ -34,7 +34,7 @@ export interface FsckOptions {
   /** Hash every blob again, instead of looking at sizes only. */
   readonly hashBlobs?: boolean
   /** The bucket of a registry that has one. */
-  readonly blobs?: BlobSource
+  readonly bucket?: { readonly record: StoreRecord; readonly blobs: BlobSource }
 }
 
 export interface FsckReport {
@@ -47,10 +47,9 @@ export interface FsckReport {
 
 /** Told of each finding as it is made. Throws USAGE (no such folder, another trust root's file), STORE_FAILED (no database at all). */
 export async function fsck(options: FsckOptions, onFinding?: (found: Finding) => void): Promise<FsckReport> {
-  const { data, checkpointCopy = join(data, "checkpoint"), hashBlobs = false, blobs = blobsIn(data) } = options
-  const bucket = options.blobs ? null : await readStoreRecord(data)
-  if (bucket !== null)
-    throw new RegistryError("USAGE", `the blobs of ${data} are in ${bucket}`, { hint: `add --store ${bucket}` })
+  const { data, checkpointCopy = join(data, "checkpoint"), hashBlobs = false, bucket } = options
+  await requireStore(data, bucket?.record)
+  const blobs = bucket?.blobs ?? blobsIn(data)
   const trustChain = await openTrust(options.trust)
   const path = join(data, "ledger.sqlite")
   if (!existsSync(path)) throw new RegistryError("USAGE", `${data} holds no ledger.sqlite`)
@@ -158,4 +157,13 @@ function* unnamedPayloads(rows: LedgerRows): Generator<Finding> {
   for (const sha256 of rows.payloadNames()) {
     if (!rows.isPayloadNamed(sha256)) yield finding("payload", `payloads ${sha256}`, "no entry names it")
   }
+}
+
+/** What is absent from the wrong store is not missing. */
+async function requireStore(data: string, given: StoreRecord | undefined): Promise<void> {
+  const recorded = await readStoreRecord(data)
+  if (recorded?.name === given?.name && recorded?.owner === given?.owner) return
+  const where = recorded?.name ?? "the folder itself"
+  const hint = recorded ? `give --store ${recorded.name}, at the right endpoint` : "leave --store out"
+  throw new RegistryError("USAGE", `the blobs of ${data} are in ${where}, as it was marked by this registry`, { hint })
 }

@@ -18,7 +18,7 @@ import { openTrust } from "../config.ts"
 import { RegistryError } from "../errors.ts"
 import { makeFolder, syncFolder } from "../store/durable.ts"
 import { SqliteLedger } from "../store/ledger-sqlite.ts"
-import { writeStoreRecord } from "../store/store-record.ts"
+import { type StoreRecord, writeStoreRecord } from "../store/store-record.ts"
 import { lockWriter } from "../store/writer-lock.ts"
 import { BlobCopier, BlobFinder } from "./blob-copier.ts"
 import { CheckpointCopy } from "./checkpoint-copy.ts"
@@ -37,7 +37,7 @@ export interface RebuildOptions {
   /** A data folder, or its `blobs`: copied as far as their digests hold. */
   readonly blobs?: string
   /** The bucket that has the blobs: nothing is copied. Its name is written down in the new folder. */
-  readonly bucket?: { readonly name: string; readonly blobs: BlobSource }
+  readonly bucket?: { readonly record: StoreRecord; readonly blobs: BlobSource }
   /** By default `checkpoint` in the data folder. Needed, unless one of the next two is told. */
   readonly checkpointCopy?: string
   /** A file with the newest checkpoint that anybody has. */
@@ -96,7 +96,7 @@ async function rebuildAlone(
     if (known) await rebuilding.requireState(known)
     if ((await CheckpointCopy.read(checkpointCopy)) === null) await writeCopy(checkpointCopy, note)
     await proveStart({ rows: ledger.rows(), trustChain, copy: checkpointCopy }) // a copy that knows more entries refuses
-    if (bucket) await writeStoreRecord(data, bucket.name)
+    if (bucket) await writeStoreRecord(data, bucket.record)
     await ledger.close()
     await rename(path, join(data, "ledger.sqlite"))
     await syncFolder(data)

@@ -28,7 +28,7 @@ export class RecentBundles {
   /** `make` answers the index of the entry, and what makes its bundle. */
   async get(
     name: string,
-    make: () => Promise<{ readonly index: number; bundle(): Promise<Uint8Array> }>,
+    make: () => Promise<{ readonly index: number; readonly bundle: () => Promise<Uint8Array> }>,
   ): Promise<Uint8Array> {
     const kept = this.#kept.get(name)
     if (kept) {

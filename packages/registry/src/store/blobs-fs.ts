@@ -27,6 +27,8 @@ export class FolderBlobStore implements BlobStore {
   readonly #hashes: HashPool
   readonly #staging: Staging
   readonly #grants: RegistryGrants
+  /** One proof a digest: a second one would throw away what the first is putting in place. */
+  readonly #proofs = new Map<string, Promise<BlobFacts>>()
 
   private constructor(folder: string, hashes: HashPool, staging: Staging, grants: RegistryGrants) {
     this.#folder = folder
@@ -71,6 +73,12 @@ export class FolderBlobStore implements BlobStore {
   }
 
   async complete(sha256: string): Promise<BlobFacts> {
+    const proof = this.#proofs.get(sha256) ?? this.#complete(sha256).finally(() => this.#proofs.delete(sha256))
+    this.#proofs.set(sha256, proof)
+    return await proof
+  }
+
+  async #complete(sha256: string): Promise<BlobFacts> {
     const whole = await this.#staging.whole(sha256)
     if (whole) {
       await orUnavailable(this.#putInPlace(whole))

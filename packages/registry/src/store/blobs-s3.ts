@@ -3,6 +3,7 @@
  *
  *     blobs/sha256/9f/9f86d081…      a proven blob
  *     staging/9f86d081…/…            uploads on their way (s3-staging.ts)
+ *     registry                       whose all this is (s3-owner.ts)
  *
  * The bucket enforces the SHA-256 of each part, which is signed into its grant; the whole is read back and hashed here
  * before it counts. Only then is it copied, by the bucket, to its place.
@@ -18,18 +19,22 @@ import { type BlobStore, type ByteRange, type Grant, type Upload, partOf, upload
 import { requireHex } from "./disk.ts"
 import type { BlobFacts } from "./ledger.ts"
 import { Calls, failed, odd } from "./s3-calls.ts"
-import { grantPut, linkTo } from "./s3-grants.ts"
+import { emptySha256, grantPut, impossible, linkTo } from "./s3-grants.ts"
 import { copyLarge } from "./s3-multipart.ts"
-import { type Found, bytesOf, head, list, reach, remove } from "./s3-objects.ts"
+import { type Found, bytesOf, head, list, put, reach, remove } from "./s3-objects.ts"
+import { claimOwner, readOwner } from "./s3-owner.ts"
 import type { S3Place } from "./s3-place.ts"
 import { type Staged, S3Staging } from "./s3-staging.ts"
 import type { S3Timeouts } from "./s3-timeouts.ts"
 import { factsFrom } from "./staging.ts"
+import { Turns } from "./turns.ts"
 
 const linkLifeSeconds = 600
 const reachTime = 5000
 /** What CopyObject takes: 5 GiB. */
 const copyLimit = 5 * 2 ** 30
+/** Fewer than connections, and than places for what is to be hashed: whoever has one never waits for the other. */
+const hashedAtOnce = 8
 
 export interface S3StoreOptions {
   readonly timeouts?: Partial<S3Timeouts>
@@ -46,6 +51,7 @@ export class S3BlobStore implements BlobStore {
   readonly #copyLimit: number
   /** One proof a digest. */
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
+  readonly #turns = new Turns(hashedAtOnce)
 
   constructor(place: S3Place, hashes: HashPool, options: S3StoreOptions = {}) {
     this.#calls = new Calls(place, options.timeouts)
@@ -75,13 +81,15 @@ export class S3BlobStore implements BlobStore {
 
   async declare(upload: Upload, most: number): Promise<readonly Grant[]> {
     requireHex(upload.sha256)
+    if ((upload.size === 0) !== (upload.sha256 === emptySha256)) throw impossible(upload.sha256, upload.size)
+    if (upload.size === 0) return [] // there is nothing to send
     const { key, numbers, uploadId: multipart } = await this.#staging.missing(upload)
     const grants: Grant[] = []
     for (const number of numbers.slice(0, most)) {
       const part = partOf(upload, number)
       if (!part) continue
       const { digest: sha256, length } = part
-      const granted = { key, sha256, length, part: number, ...(multipart !== undefined && { uploadId: multipart }) }
+      const granted = { key, sha256, length, part: number, uploadId: multipart }
       grants.push(await grantPut(this.#calls, granted, this.#grantLife))
     }
     return grants
@@ -95,6 +103,7 @@ export class S3BlobStore implements BlobStore {
   }
 
   async #complete(sha256: string): Promise<BlobFacts> {
+    if (sha256 === emptySha256) return await this.#putEmpty()
     let refusal: unknown = null
     for (const staged of await this.#staging.of(sha256)) {
       try {
@@ -123,6 +132,13 @@ export class S3BlobStore implements BlobStore {
     return facts
   }
 
+  async #putEmpty(): Promise<BlobFacts> {
+    const place = blobKey(emptySha256)
+    await put(this.#calls, place, new Uint8Array())
+    if ((await head(this.#calls, place))?.size !== 0) throw failed("PUT", odd("what was put is not there"))
+    return { sha256: emptySha256, size: 0 }
+  }
+
   /** A blob that is there and that the ledger does not know, as a crash leaves it: hashed again, or thrown away. */
   async #proveInPlace(sha256: string): Promise<BlobFacts> {
     const key = blobKey(sha256)
@@ -138,7 +154,7 @@ export class S3BlobStore implements BlobStore {
   /** Reads every byte back. */
   async #hash(key: string, found: Found): Promise<BlobFacts> {
     const bytes = bytesOf(this.#calls, key, found)
-    return factsFrom(await this.#hashes.hashBytes(bytes, found.size, { parts: true }))
+    return factsFrom(await this.#turns.take(() => this.#hashes.hashBytes(bytes, found.size, { parts: true })))
   }
 
   async remove(sha256: string): Promise<void> {
@@ -151,6 +167,16 @@ export class S3BlobStore implements BlobStore {
 
   async reach(): Promise<void> {
     await reach(this.#calls, reachTime)
+  }
+
+  /** Whose this prefix is; `null`: nobody's yet. */
+  async owner(): Promise<string | null> {
+    return await readOwner(this.#calls)
+  }
+
+  /** Makes it somebody's; answers whose it is then. */
+  async claim(owner: string): Promise<string> {
+    return await claimOwner(this.#calls, owner)
   }
 
   /** Whether any blob is there, of whomever. */

@@ -1,6 +1,6 @@
 /**
- * Calls to one bucket through the AWS SDK, with what the SDK leaves open: a time limit on every call and every silence, and
- * one error, UNAVAILABLE, for whatever a bucket does that it should not.
+ * Calls to one bucket through the AWS SDK, with what the SDK leaves open: a limit on the time of every call and every silence
+ * and on the size of every answer, and one error, UNAVAILABLE, for whatever a bucket does that it should not.
  *
  *     await calls.run("HEAD", (client, options) => client.send(new HeadObjectCommand(calls.at("blobs/…")), options))
  *     UNAVAILABLE  the bucket failed at HEAD: AccessDenied
@@ -10,9 +10,10 @@
 import { Agent as HttpAgent } from "node:http"
 import { Agent as HttpsAgent } from "node:https"
 
-import { S3Client } from "@aws-sdk/client-s3"
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 
 import { RegistryError } from "../errors.ts"
+import { capAnswers } from "./s3-answers.ts"
 import type { S3Place } from "./s3-place.ts"
 import { type S3Timeouts, defaultTimeouts } from "./s3-timeouts.ts"
 import type { Credentials } from "./sigv4.ts"
@@ -21,6 +22,7 @@ export interface CallOptions {
   readonly abortSignal: AbortSignal
   readonly requestTimeout: number
 }
+type Work<T> = (client: S3Client, options: CallOptions) => Promise<T>
 
 export const attempts = 3
 
@@ -28,55 +30,57 @@ export class Calls {
   readonly place: S3Place
   readonly timeouts: S3Timeouts
   readonly #client: S3Client
+  /** Has connections of its own: bodies that nobody reads on would keep the others busy. */
+  readonly #bodies: S3Client
+  readonly #underWay = new Set<AbortController>()
+  #closed = false
 
   constructor(place: S3Place, timeouts: Partial<S3Timeouts> = {}) {
     this.place = place
     this.timeouts = { ...defaultTimeouts, ...timeouts }
-    const agent = { keepAlive: true, maxSockets: 64 }
-    this.#client = new S3Client({
-      region: place.region,
-      endpoint: place.endpoint.origin,
-      forcePathStyle: !place.virtualHosted,
-      maxAttempts: attempts,
-      requestChecksumCalculation: "WHEN_REQUIRED",
-      responseChecksumValidation: "WHEN_REQUIRED",
-      followRegionRedirects: false,
-      requestHandler: {
-        connectionTimeout: this.timeouts.connect,
-        requestTimeout: this.timeouts.idle,
-        throwOnRequestTimeout: true,
-        httpAgent: new HttpAgent(agent),
-        httpsAgent: new HttpsAgent({ ...agent, ...(place.ca && { ca: place.ca }) }),
-      },
-    })
+    const settings = settingsOf(place, this.timeouts)
+    this.#client = capAnswers(new S3Client(settings()))
+    this.#bodies = capAnswers(new S3Client({ ...settings(), credentials: this.#client.config.credentials }))
   }
 
+  /** Ends every call under way. */
   close(): void {
+    this.#closed = true
+    for (const limit of this.#underWay) limit.abort(odd("the registry stops"))
     this.#client.destroy()
+    this.#bodies.destroy()
   }
 
-  async run<T>(what: string, work: (client: S3Client, options: CallOptions) => Promise<T>): Promise<T> {
-    const { call, idle } = this.timeouts
-    return await this.#within(what, { abortSignal: AbortSignal.timeout(call), requestTimeout: idle }, work)
+  async run<T>(what: string, work: Work<T>): Promise<T> {
+    return await this.#within(what, this.timeouts.call, this.timeouts.idle, work)
   }
 
   /** For calls that the store answers when it has done something large. */
-  async runLong<T>(what: string, work: (client: S3Client, options: CallOptions) => Promise<T>): Promise<T> {
-    const ms = this.timeouts.work
-    return await this.#within(what, { abortSignal: AbortSignal.timeout(ms), requestTimeout: ms }, work)
+  async runLong<T>(what: string, work: Work<T>): Promise<T> {
+    return await this.#within(what, this.timeouts.work, this.timeouts.work, work)
   }
 
   /** At most `ms`. */
-  async runShort<T>(
-    ms: number,
-    what: string,
-    work: (client: S3Client, options: CallOptions) => Promise<T>,
-  ): Promise<T> {
-    return await this.#within(what, { abortSignal: AbortSignal.timeout(ms), requestTimeout: ms }, work)
+  async runShort<T>(ms: number, what: string, work: Work<T>): Promise<T> {
+    return await this.#within(what, ms, ms, work)
+  }
+
+  /** For an answer with a body, which `signal` ends for as long as it is read. */
+  async open<T>(what: string, signal: AbortSignal, work: Work<T>): Promise<T> {
+    const options = { abortSignal: signal, requestTimeout: this.timeouts.idle }
+    return await this.run(what, () => work(this.#bodies, options))
+  }
+
+  /** A signal that fires when the store is closed; `done` lets go of it. */
+  limit(): { readonly limit: AbortController; readonly done: () => void } {
+    const limit = new AbortController()
+    if (this.#closed) limit.abort(odd("the registry stops"))
+    this.#underWay.add(limit)
+    return { limit, done: () => this.#underWay.delete(limit) }
   }
 
   /** `null` when the object or upload is absent; a bucket that is absent is a fault. */
-  async orAbsent<T>(what: string, work: (client: S3Client, options: CallOptions) => Promise<T>): Promise<T | null> {
+  async orAbsent<T>(what: string, work: Work<T>): Promise<T | null> {
     return await this.run(what, async (client, options) => {
       try {
         return await work(client, options)
@@ -87,15 +91,17 @@ export class Calls {
     })
   }
 
-  async #within<T>(
-    what: string,
-    options: CallOptions,
-    work: (client: S3Client, options: CallOptions) => Promise<T>,
-  ): Promise<T> {
+  async #within<T>(what: string, ms: number, silence: number, work: Work<T>): Promise<T> {
+    const { limit, done } = this.limit()
+    const timer = setTimeout(() => limit.abort(odd(`no answer in ${ms} ms`)), ms)
     try {
-      return await work(this.#client, options)
+      limit.signal.throwIfAborted()
+      return await work(this.#client, { abortSignal: limit.signal, requestTimeout: silence })
     } catch (cause) {
-      throw failed(what, cause)
+      throw failed(what, limit.signal.aborted ? limit.signal.reason : cause)
+    } finally {
+      clearTimeout(timer)
+      done()
     }
   }
 
@@ -112,11 +118,31 @@ export class Calls {
     return `${this.place.bucket}/${this.place.prefix}${key}`
   }
 
-  /** A listed key, without the prefix. */
-  below(key: string | undefined): string {
-    if (key?.startsWith(this.place.prefix) !== true) throw odd("it lists a key that nobody asked for")
+  /** A listed key, without the prefix; `keys` is how those begin that were asked for. */
+  below(keys: string, key: string | undefined): string {
+    if (key?.startsWith(this.place.prefix + keys) !== true) throw odd("it lists a key that nobody asked for")
     return key.slice(this.place.prefix.length)
   }
+}
+
+function settingsOf(place: S3Place, timeouts: S3Timeouts): () => S3ClientConfig {
+  const agent = { keepAlive: true, maxSockets: 64 }
+  return () => ({
+    region: place.region,
+    endpoint: place.endpoint.origin,
+    forcePathStyle: !place.virtualHosted,
+    maxAttempts: attempts,
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    followRegionRedirects: false,
+    requestHandler: {
+      connectionTimeout: timeouts.connect,
+      requestTimeout: timeouts.idle,
+      throwOnRequestTimeout: true,
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent({ ...agent, ...(place.ca && { ca: place.ca }) }),
+    },
+  })
 }
 
 class Odd extends Error {}
@@ -138,7 +164,9 @@ export function failed(what: string, cause: unknown): RegistryError {
   })
 }
 
+/** Also of one that `failed` made. */
 export function statusOf(error: unknown): number | undefined {
+  if (error instanceof RegistryError) return statusOf(error.cause)
   const metadata = error instanceof Error && "$metadata" in error ? error.$metadata : undefined
   const status = (metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode
   return typeof status === "number" ? status : undefined
@@ -154,6 +182,11 @@ function nameOf(error: unknown): string {
 export function text(value: string | undefined): string {
   if (value === undefined || value === "") throw odd("an answer lacks a field")
   return value
+}
+
+/** What an answer must say again of what it was asked: an empty one, or that of somebody else, lists nothing either. */
+export function requireEcho(asked: string, answered: string | undefined): void {
+  if (answered !== asked) throw odd("the answer is to another question")
 }
 
 export function wholeNumber(value: number | undefined): number {

@@ -9,8 +9,8 @@ import {
 } from "@aws-sdk/client-s3"
 
 import type { ByteRange } from "./blobs.ts"
-import { type Calls, failed, paged, text, wholeNumber } from "./s3-calls.ts"
-import { copy } from "./s3-objects.ts"
+import { type Calls, failed, paged, requireEcho, text, wholeNumber } from "./s3-calls.ts"
+import { contentType, copy } from "./s3-objects.ts"
 
 export interface Multipart {
   readonly key: string
@@ -30,7 +30,8 @@ const copiesAtOnce = 4
 
 export async function createMultipart(calls: Calls, key: string): Promise<Multipart> {
   return await calls.run("a multipart upload", async (client, options) => {
-    const { UploadId } = await client.send(new CreateMultipartUploadCommand(calls.at(key)), options)
+    const command = new CreateMultipartUploadCommand({ ...calls.at(key), ContentType: contentType })
+    const { UploadId } = await client.send(command, options)
     return { key, uploadId: text(UploadId), started: Date.now() }
   })
 }
@@ -42,7 +43,9 @@ export async function listParts(calls: Calls, { key, uploadId }: Multipart): Pro
   const pages = paged<ListedPart>(async (from) => {
     const page = await calls.orAbsent("list parts", async (client, options) => {
       const input = { ...calls.at(key), UploadId: uploadId, ...(from !== undefined && { PartNumberMarker: from }) }
-      const { Parts = [], IsTruncated, NextPartNumberMarker } = await client.send(new ListPartsCommand(input), options)
+      const answer = await client.send(new ListPartsCommand(input), options)
+      const { Parts = [], IsTruncated, NextPartNumberMarker } = answer
+      requireEcho(uploadId, answer.UploadId)
       const found = Parts.map(({ PartNumber, Size, ETag, LastModified }) => ({
         number: wholeNumber(PartNumber),
         size: wholeNumber(Size),
@@ -92,8 +95,9 @@ export function listMultiparts(calls: Calls, keys: string): AsyncGenerator<Multi
         }),
         options,
       )
+      requireEcho(calls.place.bucket, answer.Bucket)
       const found = (answer.Uploads ?? []).map(({ Key, UploadId, Initiated }) => ({
-        key: calls.below(Key),
+        key: calls.below(keys, Key),
         uploadId: text(UploadId),
         started: Initiated?.getTime() ?? 0,
       }))
@@ -115,14 +119,19 @@ export async function copyLarge(
   try {
     const parts: ListedPart[] = []
     const numbers = Array.from({ length: Math.ceil(from.size / limit) }, (_, i) => i + 1).values()
+    let failure: unknown = null
     const work = async (): Promise<void> => {
       for (const number of numbers) {
+        if (failure !== null) return
         const start = (number - 1) * limit
         const range = { start, end: Math.min(from.size, start + limit) - 1 }
         parts[number - 1] = await copyPart(calls, from, range, target, number)
       }
     }
-    await Promise.all(Array.from({ length: copiesAtOnce }, work))
+    // All have ended before the upload is ended: a part that arrives later would be left behind.
+    const note = (error: unknown): void => void (failure ??= error)
+    await Promise.all(Array.from({ length: copiesAtOnce }, () => work().catch(note)))
+    if (failure !== null) throw failure as Error
     await completeMultipart(calls, target, parts)
   } catch (error) {
     await abortMultipart(calls, target).catch(() => undefined) // or it expires

@@ -10,10 +10,11 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  PutObjectCommand,
 } from "@aws-sdk/client-s3"
 
 import type { ByteRange } from "./blobs.ts"
-import { type Calls, attempts, failed, paged, statusOf, text, wholeNumber, odd } from "./s3-calls.ts"
+import { type Calls, attempts, failed, odd, paged, requireEcho, statusOf, text, wholeNumber } from "./s3-calls.ts"
 
 export interface Found {
   readonly size: number
@@ -28,6 +29,10 @@ export interface Listed {
 
 /** A body that breaks off again is given up, unless so many bytes came in between. */
 const worthIt = 8 * 1024 * 1024
+/** Bytes in a ms: a body may take as long as a call, and what it takes at 1 MB/s. */
+const leastRate = 1000
+/** Of every object: a browser that is sent to one saves it. */
+export const contentType = "application/octet-stream"
 
 /** `null` when absent. */
 export async function head(calls: Calls, key: string): Promise<Found | null> {
@@ -38,23 +43,24 @@ export async function head(calls: Calls, key: string): Promise<Found | null> {
 }
 
 /**
- * Exactly the bytes of that object, or of a range in it: UNAVAILABLE when they are fewer or more, or when the object was
- * replaced meanwhile. A body that breaks off is asked for again from there.
+ * Exactly the bytes of that object, or of a range in it: UNAVAILABLE when they are fewer or more, come too slowly, or when the
+ * object was replaced meanwhile. A body that breaks off is asked for again from there.
  */
 export async function* bytesOf(calls: Calls, key: string, found: Found, range?: ByteRange): AsyncGenerator<Uint8Array> {
   const end = range?.end ?? found.size - 1
   let at = range?.start ?? 0
   let [failures, since] = [0, at]
+  const patience = { left: calls.timeouts.call + (end - at) / leastRate }
   while (at <= end) {
     try {
-      for await (const chunk of open(calls, key, found, { start: at, end })) {
+      for await (const chunk of open(calls, key, found, { start: at, end }, patience)) {
         at += chunk.length
         yield chunk
       }
     } catch (error) {
       failures = at - since >= worthIt ? 1 : failures + 1
       since = at
-      if (failures >= attempts || (statusOf(error) ?? 500) < 500) throw failed("GET", error)
+      if (failures >= attempts || patience.left <= 0 || (statusOf(error) ?? 500) < 500) throw failed("GET", error)
     }
   }
 }
@@ -64,32 +70,50 @@ interface Body extends AsyncIterable<Uint8Array> {
   on(event: "error", listener: () => void): unknown
 }
 
-async function* open(calls: Calls, key: string, { size, etag }: Found, range: ByteRange): AsyncGenerator<Uint8Array> {
-  const { idle } = calls.timeouts
-  const stalled = new AbortController()
-  const watched = (): NodeJS.Timeout => setTimeout(() => stalled.abort(odd("nothing came")), idle)
-  let watch = watched()
+/** ms that may still be spent waiting for bytes; the reader may take its time. */
+interface Patience {
+  left: number
+}
+
+async function* open(
+  calls: Calls,
+  key: string,
+  found: Found,
+  range: ByteRange,
+  patience: Patience,
+): AsyncGenerator<Uint8Array> {
+  const { limit, done } = calls.limit()
+  let waited = watch(limit, calls.timeouts.idle, patience)
   try {
-    const body = await requested(calls, key, { size, etag }, range, {
-      abortSignal: stalled.signal,
-      requestTimeout: idle,
-    })
-    stalled.signal.addEventListener("abort", () => body.destroy(stalled.signal.reason as Error))
+    const body = await requested(calls, key, found, range, limit.signal)
+    limit.signal.addEventListener("abort", () => body.destroy(limit.signal.reason as Error))
     try {
       let left = range.end - range.start + 1
       for await (const chunk of body) {
         if (chunk.length > left) throw odd("more bytes came than were asked for")
         left -= chunk.length
-        clearTimeout(watch) // the reader may take its time
+        waited()
         yield chunk
-        watch = watched()
+        waited = watch(limit, calls.timeouts.idle, patience)
       }
       if (left > 0) throw odd(`${left} bytes are missing`)
     } finally {
       body.destroy()
     }
   } finally {
-    clearTimeout(watch)
+    waited()
+    done()
+  }
+}
+
+/** Ends it all unless what this answers is called in time. */
+function watch(limit: AbortController, idle: number, patience: Patience): () => void {
+  const began = performance.now()
+  const why = patience.left < idle ? "too few bytes came in all that time" : "nothing came"
+  const timer = setTimeout(() => limit.abort(odd(why)), Math.min(idle, Math.max(0, patience.left)))
+  return () => {
+    clearTimeout(timer)
+    patience.left -= performance.now() - began
   }
 }
 
@@ -98,10 +122,10 @@ async function requested(
   key: string,
   { size, etag }: Found,
   { start, end }: ByteRange,
-  options: { abortSignal: AbortSignal; requestTimeout: number },
+  signal: AbortSignal,
 ): Promise<Body> {
   const Range = `bytes=${start}-${end}`
-  return await calls.run("GET", async (client) => {
+  return await calls.open("GET", signal, async (client, options) => {
     const answer = await client.send(new GetObjectCommand({ ...calls.at(key), Range, IfMatch: etag }), options)
     const body = answer.Body as Body | undefined
     if (!body) throw odd("an answer without a body")
@@ -118,9 +142,26 @@ export async function remove(calls: Calls, key: string): Promise<void> {
   await calls.orAbsent("DELETE", (client, options) => client.send(new DeleteObjectCommand(calls.at(key)), options))
 }
 
-/** On the bucket's side, at most 5 GiB; the source only if it is still what it was. */
+/** A few bytes of our own. `onlyNew`: refused, by stores that can, where something is already. */
+export async function put(calls: Calls, key: string, body: Uint8Array, onlyNew = false): Promise<void> {
+  const command = new PutObjectCommand({
+    ...calls.at(key),
+    Body: body,
+    ContentType: contentType,
+    ...(onlyNew && { IfNoneMatch: "*" }),
+  })
+  await calls.run("PUT", (client, options) => client.send(command, options))
+}
+
+/** On the bucket's side, at most 5 GiB; the source only if it is still what it was. Of it only the bytes are taken over. */
 export async function copy(calls: Calls, from: string, etag: string, to: string): Promise<void> {
-  const command = new CopyObjectCommand({ ...calls.at(to), CopySource: calls.source(from), CopySourceIfMatch: etag })
+  const command = new CopyObjectCommand({
+    ...calls.at(to),
+    CopySource: calls.source(from),
+    CopySourceIfMatch: etag,
+    MetadataDirective: "REPLACE",
+    ContentType: contentType,
+  })
   await calls.runLong("copy", (client, options) => client.send(command, options))
 }
 
@@ -134,9 +175,10 @@ export function list(calls: Calls, keys: string, most?: number): AsyncGenerator<
         ...(most !== undefined && { MaxKeys: most }),
         ...(from !== undefined && { ContinuationToken: from }),
       })
-      const { Contents = [], IsTruncated, NextContinuationToken } = await client.send(command, options)
+      const { Name, Contents = [], IsTruncated, NextContinuationToken } = await client.send(command, options)
+      requireEcho(calls.place.bucket, Name)
       const found = Contents.map(({ Key, Size, LastModified }) => ({
-        key: calls.below(Key),
+        key: calls.below(keys, Key),
         size: wholeNumber(Size),
         modified: LastModified?.getTime() ?? 0,
       }))
@@ -149,7 +191,9 @@ export function list(calls: Calls, keys: string, most?: number): AsyncGenerator<
 export async function reach(calls: Calls, ms: number): Promise<void> {
   const { bucket, prefix } = calls.place
   const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 })
-  await calls.runShort(ms, "list", (client, options) => client.send(command, options))
+  await calls.runShort(ms, "list", async (client, options) => {
+    requireEcho(bucket, (await client.send(command, options)).Name)
+  })
 }
 
 /** Whether a rule of the bucket ends multipart uploads that were left behind; `null` when it does not say. */

@@ -5,20 +5,20 @@
  *     [{ name: "signed put", state: "ok", detail: "other bytes than those signed are refused (400)" }, …]
  *
  * A bucket that takes other bytes than a grant was signed for would let a client put anything under another's upload: it
- * is refused.
+ * is refused. So is one that takes a grant for a copy of another object, because a header says so that was not signed.
  */
-import { createHash, randomBytes } from "node:crypto"
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http"
-import { request as httpsRequest } from "node:https"
+import { randomBytes } from "node:crypto"
 import { buffer } from "node:stream/consumers"
 
 import { RegistryError } from "../errors.ts"
 import type { Grant } from "./blobs.ts"
 import { Calls, failed, odd } from "./s3-calls.ts"
+import { type Answered, exchange, isSuccess, probeLife as life, send, sha256 } from "./s3-exchange.ts"
 import { grantPut, linkTo } from "./s3-grants.ts"
 import { abortMultipart, completeMultipart, createMultipart, listMultiparts, listParts } from "./s3-multipart.ts"
 import { bytesOf, copy, endsMultiparts, head, list, remove } from "./s3-objects.ts"
 import type { S3Place } from "./s3-place.ts"
+import { copiesForPart, copiesForNothing, keepsHeaders } from "./s3-probe-unsigned.ts"
 import type { S3Timeouts } from "./s3-timeouts.ts"
 
 export interface ProbeFinding {
@@ -27,12 +27,10 @@ export interface ProbeFinding {
   readonly detail: string
 }
 
-const life = 300
 const empty = Buffer.alloc(0)
 const partSize = 5 * 2 ** 20 // the least that S3 takes before the last part
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
-/** USAGE when the bucket takes bytes that were not signed for; UNAVAILABLE when it can't be asked. */
+/** USAGE when the bucket takes bytes that were not signed for, UNAVAILABLE when it can't be asked. */
 export async function requireEnforcing(place: S3Place, timeouts: Partial<S3Timeouts> = {}): Promise<void> {
   const probe = new Probe(place, timeouts)
   try {
@@ -40,6 +38,10 @@ export async function requireEnforcing(place: S3Place, timeouts: Partial<S3Timeo
     if (taken !== null)
       throw new RegistryError("USAGE", `this store does not enforce the signed payload hash of ${taken}`, {
         hint: "anybody with a grant could write anything: take a store that does; weighlock doctor --store says more",
+      })
+    if (await probe.copiesForPart())
+      throw new RegistryError("USAGE", "this store obeys a copy source that was not signed", {
+        hint: "anybody with a grant could read the whole bucket: take a store that does not",
       })
   } finally {
     await probe.close()
@@ -56,6 +58,8 @@ export async function probeBucket(
   const checks: readonly [string, () => Promise<Omit<ProbeFinding, "name">>][] = [
     ["signed put", () => enforced(probe.takesOtherBytes())],
     ["signed part", () => enforced(probe.takesOtherParts())],
+    ["unsigned copy", () => probe.copies()],
+    ["unsigned headers", () => probe.headers()],
     ["objects", () => probe.objects()],
     ["ranges", () => probe.ranges()],
     ["multipart", () => probe.multipart()],
@@ -91,7 +95,7 @@ class Probe {
 
   async close(): Promise<void> {
     try {
-      await remove(this.#calls, this.#key)
+      for (const more of ["", "-copy", "-source"]) await remove(this.#calls, this.#key + more)
       for await (const each of listMultiparts(this.#calls, this.#key)) await abortMultipart(this.#calls, each)
     } finally {
       this.#calls.close()
@@ -126,6 +130,26 @@ class Probe {
     if (!taken) await this.#put(grant, right)
     await abortMultipart(this.#calls, { key: this.#key, uploadId, started: 0 })
     return taken
+  }
+
+  async copiesForPart(): Promise<boolean> {
+    return await copiesForPart(this.#calls, this.#key)
+  }
+
+  async copies(): Promise<Omit<ProbeFinding, "name">> {
+    if (await this.copiesForPart())
+      return { state: "problem", detail: "a copy source that was not signed is obeyed: this store can't be used" }
+    const does = (await copiesForNothing(this.#calls, this.#key))
+      ? "is obeyed where no bytes"
+      : "is not obeyed where bytes"
+    return { state: "ok", detail: `a copy source that was not signed ${does} are signed for; no grant is of that kind` }
+  }
+
+  async headers(): Promise<Omit<ProbeFinding, "name">> {
+    const kept = await keepsHeaders(this.#calls, this.#key)
+    if (kept.length > 0)
+      return { state: "problem", detail: `headers that were not signed are kept with a blob: ${kept.join(", ")}` }
+    return { state: "ok", detail: "nothing of headers that were not signed is kept with a blob" }
   }
 
   async objects(): Promise<Omit<ProbeFinding, "name">> {
@@ -215,34 +239,7 @@ class Probe {
     throw new RegistryError("UNAVAILABLE", `the bucket refused a signed PUT: ${code} (${status})`)
   }
 
-  async #send({ url, headers }: Grant, bytes: Uint8Array): Promise<{ status: number; body: Buffer }> {
-    return await exchange(this.#calls, "PUT", new URL(url), headers, bytes)
-  }
-}
-
-const isSuccess = (status: number): boolean => status >= 200 && status < 300
-
-/** As a client would do it, without the SDK. At most 64 KiB of an answer are kept. */
-async function exchange(
-  { place, timeouts }: Calls,
-  method: string,
-  url: URL,
-  headers: Readonly<Record<string, string>>,
-  bytes: Uint8Array = Buffer.alloc(0),
-): Promise<{ status: number; body: Buffer }> {
-  const send = url.protocol === "https:" ? httpsRequest : httpRequest
-  const signal = AbortSignal.timeout(timeouts.idle)
-  const length = method === "PUT" ? { "content-length": bytes.length } : {}
-  const options = { method, headers: { ...headers, ...length }, signal, ...(place.ca && { ca: place.ca }) }
-  try {
-    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      const request: ClientRequest = send(url, options, resolve).on("error", reject)
-      request.end(bytes)
-    })
-    const chunks: Buffer[] = []
-    for await (const chunk of answer as AsyncIterable<Buffer>) chunks.push(chunk)
-    return { status: answer.statusCode ?? 0, body: Buffer.concat(chunks).subarray(0, 65_536) }
-  } catch (cause) {
-    throw failed(method, cause)
+  async #send(grant: Grant, bytes: Uint8Array): Promise<Answered> {
+    return await send(this.#calls, grant, bytes)
   }
 }

@@ -3,14 +3,17 @@
  *
  *     staging/<SHA-256 of the whole>/<upload id>-<size>      a multipart upload, then the object that it became
  *
+ * Also of files that have one part: what an object is besides its bytes (who may read it, its key, its headers) is then said by
+ * the registry, who begins the upload, and not by headers that a client adds to its PUT and that some stores obey unsigned.
+ *
  * Part sizes follow from the size, and the upload id is a hash of everything that was declared (blobs.ts).
  */
-import { ManifestError, partSizeFor } from "@weighlock/manifest"
+import { ManifestError, limits, partSizeFor } from "@weighlock/manifest"
 
 import { RegistryError } from "../errors.ts"
 import { type Upload, uploadId } from "./blobs.ts"
 import { requireHex } from "./disk.ts"
-import { type Calls, failed, forEachListed, odd } from "./s3-calls.ts"
+import { type Calls, failed, forEachListed, odd, statusOf } from "./s3-calls.ts"
 import {
   type ListedPart,
   type Multipart,
@@ -27,6 +30,8 @@ const maxRemembered = 100_000
 const maxOfDigest = 64
 const expiriesAtOnce = 8
 const keyForm = /^staging\/([0-9a-f]{64})\/([0-9a-f]{64})-(0|[1-9][0-9]{0,15})$/
+/** Of a copy on its way to its place, or of a probe. */
+const otherForm = /^(blobs\/sha256\/[0-9a-f]{2}\/[0-9a-f]{64}|probe\/[0-9a-f]{32}(-[a-z]+)?)$/
 
 export interface Staged {
   readonly key: string
@@ -40,8 +45,8 @@ export interface Missing {
   readonly key: string
   /** Parts, in order. */
   readonly numbers: readonly number[]
-  /** The bucket's, for a file of parts. */
-  readonly uploadId?: string
+  /** The bucket's; empty where nothing is missing. */
+  readonly uploadId: string
 }
 
 export class S3Staging {
@@ -56,25 +61,29 @@ export class S3Staging {
   /** Prepares to receive an upload, and looks what of it has arrived. */
   async missing(upload: Upload): Promise<Missing> {
     const staged = stagedOf(upload)
-    if ((await head(this.#calls, staged.key))?.size === upload.size) {
-      this.#remember(staged)
-      return { key: staged.key, numbers: [] }
-    }
-    if (upload.parts) return await this.#missingParts(staged)
-    this.#remember(staged)
-    return { key: staged.key, numbers: [1] }
-  }
-
-  async #missingParts(staged: Staged): Promise<Missing> {
     const { key } = staged
     for (let tries = 0; tries < 3; tries++) {
-      const multipart = await this.#opened(staged)
-      const parts = await listParts(this.#calls, multipart)
+      if ((await this.#object(key))?.size === staged.size) {
+        this.#remember(staged)
+        return { key, numbers: [], uploadId: "" }
+      }
+      const { multipart, isNew } = await this.#opened(staged)
+      const parts = isNew ? [] : await listParts(this.#calls, multipart)
       if (parts) return { key, numbers: missingOf(staged, parts), uploadId: multipart.uploadId }
       this.#forget(staged) // completed or ended meanwhile
-      if ((await head(this.#calls, key))?.size === staged.size) return { key, numbers: [] }
     }
     throw failed("a multipart upload", odd("it is gone as soon as it is made"))
+  }
+
+  /** What an upload became. An object that can't be looked at is none of ours, as of one encrypted with a key that we lack. */
+  async #object(key: string): Promise<Found | null> {
+    try {
+      return await head(this.#calls, key)
+    } catch (error) {
+      if (statusOf(error) !== 400) throw error
+      await remove(this.#calls, key)
+      return null
+    }
   }
 
   /** The uploads of a digest that are under way: those of this process, else what the bucket lists. */
@@ -90,11 +99,11 @@ export class S3Staging {
 
   /** Makes one object of the parts, if it is not one yet. NOT_FOUND: nothing is there. CONFLICT: parts are missing. */
   async assemble(staged: Staged): Promise<Found> {
-    const there = await head(this.#calls, staged.key)
+    const there = await this.#object(staged.key)
     if (there) return there
     const multipart = (await this.#remembered.get(staged.sha256)?.get(staged.key)) ?? (await this.#found(staged.key))
     const parts = multipart && (await listParts(this.#calls, multipart))
-    if (!multipart || !parts) throw new RegistryError("NOT_FOUND", `nothing of ${staged.sha256} has arrived`)
+    if (!multipart || !parts) throw notHere(staged)
     requireAll(staged, parts)
     let fault: unknown = odd("no object")
     try {
@@ -107,12 +116,11 @@ export class S3Staging {
     return made
   }
 
-  /** Deletes an upload, whatever became of it. */
+  /** Deletes an upload that was assembled. */
   async discard({ key, sha256 }: Staged): Promise<void> {
     this.#remembered.get(sha256)?.delete(key)
     if (this.#remembered.get(sha256)?.size === 0) this.#remembered.delete(sha256)
     await remove(this.#calls, key)
-    for await (const multipart of listMultiparts(this.#calls, key)) await abortMultipart(this.#calls, multipart)
   }
 
   /** Ends what nobody touched since `before` (ms since epoch, by the bucket's clock); answers how many uploads. */
@@ -120,14 +128,14 @@ export class S3Staging {
     const expired = new Set<string>()
     for (const prefix of ["staging/", "blobs/sha256/", "probe/"]) {
       await forEachListed(listMultiparts(this.#calls, prefix), expiriesAtOnce, async (multipart) => {
-        if (!(await untouchedSince(this.#calls, multipart, before))) return
+        if (!isOurs(multipart.key) || !(await untouchedSince(this.#calls, multipart, before))) return
         await abortMultipart(this.#calls, multipart)
         expired.add(multipart.key)
       })
     }
     for (const prefix of ["staging/", "probe/"]) {
       await forEachListed(list(this.#calls, prefix), expiriesAtOnce, async ({ key, modified }) => {
-        if (modified >= before) return
+        if (!isOurs(key) || modified >= before) return
         await remove(this.#calls, key)
         expired.add(key)
       })
@@ -137,13 +145,20 @@ export class S3Staging {
   }
 
   /** One multipart upload a key, also for those who come at once. */
-  async #opened(staged: Staged): Promise<Multipart> {
+  async #opened(staged: Staged): Promise<{ readonly multipart: Multipart; readonly isNew: boolean }> {
     const known = this.#remembered.get(staged.sha256)?.get(staged.key)
-    if (known) return await known
-    const opening = this.#found(staged.key).then((found) => found ?? createMultipart(this.#calls, staged.key))
+    if (known) return { multipart: await known, isNew: false }
+    let isNew = false
+    const open = async (): Promise<Multipart> => {
+      // Of one part nothing can be half there: a client that comes after a restart sends it again.
+      const found = staged.size > limits.part ? await this.#found(staged.key) : null
+      isNew = found === null
+      return found ?? (await createMultipart(this.#calls, staged.key))
+    }
+    const opening = open()
     this.#remember(staged, opening)
     opening.catch(() => this.#forget(staged))
-    return await opening
+    return { multipart: await opening, isNew }
   }
 
   /** The one that has most, where a fault left several. */
@@ -179,6 +194,11 @@ function parseKey(key: string): Staged | null {
   return sha256 === undefined || id === undefined ? null : { key, sha256, id, size: Number(size) }
 }
 
+/** Whether a listed key is one that is ever deleted unasked. */
+function isOurs(key: string): boolean {
+  return parseKey(key) !== null || otherForm.test(key)
+}
+
 /** A part of another size than it should have is none: other bytes would not have been taken, but what was declared may be false. */
 function missingOf({ size }: Staged, parts: readonly ListedPart[]): readonly number[] {
   const sizes = new Map(parts.map((part) => [part.number, part.size]))
@@ -187,8 +207,13 @@ function missingOf({ size }: Staged, parts: readonly ListedPart[]): readonly num
   return numbers.filter((number) => sizes.get(number) !== Math.min(partSize, size - (number - 1) * partSize))
 }
 
+function notHere({ sha256 }: Staged): RegistryError {
+  return new RegistryError("NOT_FOUND", `nothing of ${sha256} has arrived`)
+}
+
 function requireAll(staged: Staged, parts: readonly ListedPart[]): void {
   const missing = missingOf(staged, parts)
+  if (missing.length > 0 && staged.size <= limits.part) throw notHere(staged)
   if (missing.length > 0) {
     const some = missing.slice(0, 20).join(", ")
     throw new RegistryError("CONFLICT", `${staged.sha256}: ${missing.length} parts are missing: ${some}`)

@@ -4,7 +4,7 @@ export interface S3Timeouts {
   readonly connect: number
   /** Nothing moves. */
   readonly idle: number
-  /** One call with its retries; the body of an object may take as long as it moves. */
+  /** One call with its retries; the body of an object may take this long, and what it takes at 1 MB/s. */
   readonly call: number
   /** A call after which the store has to work: complete, copy. */
   readonly work: number

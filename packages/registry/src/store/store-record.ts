@@ -1,26 +1,55 @@
 /**
- * `blob-store` in a data folder: the bucket that its ledger's facts are about, such as `s3://models/prod`. Absent where the
- * folder keeps the blobs itself.
+ * `blob-store` in a data folder: the bucket that its ledger's facts are about, and the mark that it put there (s3-owner.ts).
+ * Absent where the folder keeps the blobs itself.
+ *
+ *     s3://models/prod
+ *     4f1c0d4c9a0b4e6f8a2f6f0e1d2c3b4a
  */
-import { open, readFile } from "node:fs/promises"
+import { open, readFile, rename } from "node:fs/promises"
 import { join } from "node:path"
 
+import { RegistryError } from "../errors.ts"
+import { absentAsNull } from "./disk.ts"
 import { syncFolder } from "./durable.ts"
 
-const recordPath = (data: string): string => join(data, "blob-store")
-
-export async function readStoreRecord(data: string): Promise<string | null> {
-  const text = await readFile(recordPath(data), "utf8").catch(() => "")
-  return text.trim() || null
+export interface StoreRecord {
+  /** As `placeName` writes it. */
+  readonly name: string
+  readonly owner: string
 }
 
-export async function writeStoreRecord(data: string, name: string): Promise<void> {
-  const file = await open(recordPath(data), "w", 0o600)
+const recordPath = (data: string): string => join(data, "blob-store")
+const form = /^(s3:\/\/\S+)\n([0-9a-f]{32})\n$/
+
+/** `null` when there is none. STORE_FAILED: it is damaged, or can't be read. */
+export async function readStoreRecord(data: string): Promise<StoreRecord | null> {
+  const path = recordPath(data)
+  const text = await absentAsNull(readFile(path, "utf8")).catch((cause: unknown) => {
+    throw damaged(path, cause)
+  })
+  if (text === null) return null
+  const [, name, owner] = form.exec(text) ?? []
+  if (name === undefined || owner === undefined) throw damaged(path)
+  return { name, owner }
+}
+
+/** Whole or not at all. */
+export async function writeStoreRecord(data: string, { name, owner }: StoreRecord): Promise<void> {
+  const path = recordPath(data)
+  const file = await open(`${path}.new`, "w", 0o600)
   try {
-    await file.writeFile(`${name}\n`)
+    await file.writeFile(`${name}\n${owner}\n`)
     await file.sync()
   } finally {
     await file.close()
   }
+  await rename(`${path}.new`, path)
   await syncFolder(data)
+}
+
+function damaged(path: string, cause?: unknown): RegistryError {
+  return new RegistryError("STORE_FAILED", `${path} does not say which bucket has the blobs`, {
+    cause,
+    hint: "restore it: two lines, the bucket as --store names it and the mark in the object `registry` there",
+  })
 }

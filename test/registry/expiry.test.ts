@@ -1,0 +1,157 @@
+/** Blobs that nobody needs go, and what the ledger knows has its bytes, whatever happens at the same time. */
+import assert from "node:assert/strict"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Readable } from "node:stream"
+import { type TestContext, test } from "node:test"
+import { setImmediate } from "node:timers/promises"
+
+import { HashPool } from "@weighlock/manifest/node"
+import {
+  type BlobFacts,
+  type BlobStore,
+  FolderBlobStore,
+  RegistryGrants,
+  Sequencer,
+  SqliteLedger,
+  Uploads,
+  grantHeader,
+} from "@weighlock/registry"
+
+import { type Parcel, parcel } from "../contract/blob-store.ts"
+
+interface Bench {
+  readonly uploads: Uploads
+  readonly ledger: SqliteLedger
+  readonly store: FolderBlobStore
+  /** Sends the bytes, so that they can be completed. */
+  send(sent: Parcel): Promise<void>
+  forget(): Promise<void>
+}
+
+/** `altered`: what the store does otherwise. */
+async function open(
+  t: TestContext,
+  altered: (store: FolderBlobStore) => Partial<BlobStore> = () => ({}),
+): Promise<Bench> {
+  const folder = await mkdtemp(join(tmpdir(), "weighlock-expiry-"))
+  const hashes = new HashPool(1)
+  const ledger = new SqliteLedger(join(folder, "ledger.sqlite"))
+  t.after(async () => {
+    await ledger.close()
+    await hashes.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  const store = await FolderBlobStore.open(folder, hashes, new RegistryGrants(() => "http://127.0.0.1:1"))
+  const own: BlobStore = {
+    size: (sha256) => store.size(sha256),
+    read: (sha256) => store.read(sha256),
+    link: () => store.link(),
+    declare: (upload, most) => store.declare(upload, most),
+    complete: (sha256) => store.complete(sha256),
+    remove: (sha256) => store.remove(sha256),
+    expire: async () => 0, // of uploads; this is about blobs
+    reach: () => store.reach(),
+  }
+  const records = new Sequencer<BlobFacts, BlobFacts>((batch) => ledger.recordBlobs(batch), {
+    maxItems: 10_000,
+    maxBytes: 1e9,
+    sizeOf: () => 100,
+    onFailed: assert.ifError,
+  })
+  const uploads = new Uploads({
+    ledger,
+    blobs: { ...own, ...altered(store) },
+    records,
+    forgetBlobs: (before) => ledger.forgetBlobs(before),
+    patience: 10_000,
+    onDamaged: () => undefined,
+  })
+  const send = async ({ upload, bytes }: Parcel): Promise<void> => {
+    const [grant] = await store.declare(upload, 1)
+    await store.writePart(grant?.headers[grantHeader], upload.sha256, 1, Readable.from([bytes], { objectMode: false }))
+  }
+  return { uploads, ledger, store, send, forget: () => uploads.expire(Date.now() + 60_000) }
+}
+
+async function requireTrue({ ledger, store }: Bench, digests: readonly string[]): Promise<void> {
+  for (const { sha256, size } of (await ledger.blobs(digests)).values()) assert.equal(await store.size(sha256), size)
+}
+
+test("one that can't be removed keeps no other, and is removed next time", async (t) => {
+  const sent = Array.from({ length: 40 }, () => parcel(10))
+  const bad = sent[3]?.upload.sha256
+  let fails = true
+  const bench = await open(t, (store) => ({
+    remove: async (sha256) => {
+      if (fails && sha256 === bad) throw new Error("EIO")
+      await store.remove(sha256)
+    },
+  }))
+  for (const each of sent) {
+    await bench.send(each)
+    await bench.uploads.complete(each.upload.sha256)
+  }
+  await assert.rejects(bench.forget(), { code: "UNAVAILABLE", message: /^1 blobs/ })
+  const left = async (): Promise<readonly string[]> => {
+    const sizes = await Promise.all(
+      sent.map(async ({ upload }) => [upload.sha256, await bench.store.size(upload.sha256)]),
+    )
+    return sizes.flatMap(([sha256, size]) => (size === null ? [] : [String(sha256)]))
+  }
+  assert.deepEqual(await left(), [bad])
+  fails = false
+  await bench.forget()
+  assert.deepEqual(await left(), [])
+})
+
+test("a removal that hangs holds up the proof of its own digest only", async (t) => {
+  const [gone, other] = [parcel(10), parcel(10)]
+  const hanging = Promise.withResolvers<void>()
+  const bench = await open(t, (store) => ({ remove: (sha256) => hanging.promise.then(() => store.remove(sha256)) }))
+  await bench.send(gone)
+  await bench.uploads.complete(gone.upload.sha256)
+  const forgetting = bench.forget()
+  while ((await bench.ledger.blobs([gone.upload.sha256])).size > 0) await setImmediate()
+  await setImmediate()
+  await bench.send(other)
+  assert.equal(await bench.uploads.complete(other.upload.sha256), "present")
+  const again = bench.uploads.complete(gone.upload.sha256).catch((error: unknown) => error)
+  hanging.resolve()
+  await forgetting
+  assert.equal(((await again) as { code?: string }).code, "NOT_FOUND") // its bytes were gone before it was looked for
+  await requireTrue(bench, [gone.upload.sha256, other.upload.sha256])
+})
+
+test("a proof that began before its digest was forgotten keeps its bytes", async (t) => {
+  const sent = parcel(10)
+  const { sha256 } = sent.upload
+  const placed = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<void>()
+  let holds = false
+  const bench = await open(t, (store) => ({
+    complete: async (digest) => {
+      const facts = await store.complete(digest)
+      placed.resolve()
+      if (holds) await held.promise
+      return facts
+    },
+  }))
+  await bench.send(sent)
+  await bench.uploads.complete(sha256)
+  await bench.store.remove(sha256) // damaged: it is sent and proven again
+  holds = true
+  await bench.send(sent)
+  const proof = bench.uploads.complete(sha256)
+  await placed.promise
+  await setImmediate()
+  const forgetting = bench.forget()
+  while ((await bench.ledger.blobs([sha256])).size > 0) await setImmediate()
+  for (let i = 0; i < 20; i++) await setImmediate()
+  held.resolve()
+  assert.equal(await proof, "present")
+  await forgetting
+  assert.equal((await bench.ledger.blobs([sha256])).size, 1)
+  await requireTrue(bench, [sha256])
+})
