@@ -112,12 +112,16 @@ suite("entries that vanish before they are read", () => {
     const { options } = await hostileClient(t, shared)
     const read = Cache.prototype.read
     const left = new Map<string, number>()
-    t.mock.method(Cache.prototype, "read", async function (this: Cache, ...[resource, keep]: Parameters<typeof read>) {
-      const count = left.get(resource.digest) ?? times
-      left.set(resource.digest, count - 1)
-      if (count > 0) rmSync(this.pathOf(resource.digest), { force: true })
-      return read.call(this, resource, keep)
-    })
+    t.mock.method(
+      Cache.prototype,
+      "read",
+      async function (this: Cache, ...[hashes, resource, options]: Parameters<typeof read>) {
+        const count = left.get(resource.digest) ?? times
+        left.set(resource.digest, count - 1)
+        if (count > 0) rmSync(this.pathOf(resource.digest), { force: true })
+        return read.call(this, hashes, resource, options)
+      },
+    )
     const source = readFileSync(join(shared.source, "weights/shard1.bin"))
     return codeOf(async () => {
       const { files } = await fetchModel(reference, options)

@@ -8,26 +8,12 @@
  */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
-import {
-  chmod,
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  statfs,
-  unlink,
-  utimes,
-} from "node:fs/promises"
+import { chmod, lstat, mkdir, open, readdir, rename, rm, statfs, unlink, utimes } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { isSha256Hex, type Resource } from "@weighlock/manifest"
+import type { HashOptions, HashPool } from "@weighlock/manifest/node"
 import { ClientError } from "./errors.ts"
 import { Overtaken, type Partial, Partials } from "./partials.ts"
-import { receive } from "./receive.ts"
-
-const chunkSize = 2 ** 21
 
 export interface CacheEntry {
   readonly digest: string
@@ -75,27 +61,28 @@ export class Cache {
   }
 
   /**
-   * Streams a cached file through the hash to `keep`. `absent` when there is none; `wrong` when what lay there was not
+   * Streams a cached file to `keep` while it is hashed. `absent` when there is none; `wrong` when what lay there was not
    * it: then it is in quarantine and everything kept so far is worthless.
    */
   async read(
-    resource: Resource,
-    keep: (chunk: Uint8Array, offset: number) => Promise<void> | void,
+    hashes: HashPool,
+    { digest, size }: Resource,
+    options: Pick<HashOptions, "keep" | "onBytes">,
   ): Promise<"whole" | "absent" | "wrong"> {
-    const path = this.pathOf(resource.digest)
+    const path = this.pathOf(digest)
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null)
     if (file === null) return "absent"
     try {
-      const want = { name: resource.name, length: resource.size, digest: resource.digest }
-      await receive(chunksOf(file, resource.size), want, keep)
-      await utimes(path, new Date(), (await file.stat()).mtime).catch(() => undefined)
-      return "whole"
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== "DIGEST_MISMATCH" && (error as NodeJS.ErrnoException).code !== "EIO")
-        throw error
+      const found = await file.stat()
+      if (found.isFile() && found.size === size) {
+        const hashed = await hashes.hashRange(file, { start: 0, size }, options).catch(unreadable)
+        if (hashed?.digest === digest) {
+          await utimes(path, new Date(), found.mtime).catch(() => undefined)
+          return "whole"
+        }
+      }
       // Another process may have put the right bytes there since: only what was read goes.
-      const found = await lstat(path).catch(() => null)
-      if (found?.ino === (await file.stat()).ino) await this.#quarantine(resource.digest)
+      if ((await lstat(path).catch(() => null))?.ino === found.ino) await this.#quarantine(digest)
       return "wrong"
     } finally {
       await file.close()
@@ -179,13 +166,9 @@ async function renamed(from: string, to: string): Promise<boolean> {
   }
 }
 
-async function* chunksOf(file: FileHandle, size: number): AsyncGenerator<Uint8Array> {
-  // One byte more than signed, so that a longer file is seen to be longer.
-  for (let at = 0; at <= size;) {
-    const buffer = Buffer.allocUnsafe(Math.min(chunkSize, size + 1 - at))
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, at)
-    if (bytesRead === 0) return
-    yield buffer.subarray(0, bytesRead)
-    at += bytesRead
-  }
+/** A file that was cut short meanwhile, or whose disk fails: no more right than other bytes. */
+function unreadable(error: unknown): null {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code === "FILE_CHANGED" || (code === "EIO" && syscall === "read")) return null
+  throw error
 }

@@ -3,7 +3,7 @@
  * The whole-file digest is checked where the bytes are used, on the way out of the cache, every time.
  */
 import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
-import { createHash } from "node:crypto"
+import type { HashPool } from "@weighlock/manifest/node"
 import { setTimeout as pause } from "node:timers/promises"
 import { ClientError, diskError, unavailable } from "./errors.ts"
 import { type Expected, mismatch, receive, writeAll } from "./receive.ts"
@@ -18,6 +18,11 @@ const longestPause = 200
 /** How long what others are fetching may stand still, ms: twice as long as they themselves wait for a byte. */
 const patience = 60_000
 
+/** A session that moves files, and the threads that hash them. */
+export interface Fetching extends Session {
+  readonly hashes: HashPool
+}
+
 /** Where the bytes of a file are: with the store that the registry sent us to, for as long as that link holds. */
 interface Source {
   link: URL | null
@@ -29,28 +34,35 @@ interface Piece extends Expected {
 }
 
 /**
- * Puts every resource into the cache that is not there; what another process is fetching already is waited for. Throws
- * DIGEST_MISMATCH, UNAVAILABLE, NO_SPACE, STORE_REFUSED.
+ * Puts every resource into the cache that is not there, and tells `have` of each as soon as it is; what another process is
+ * fetching already is waited for. Throws DIGEST_MISMATCH, UNAVAILABLE, NO_SPACE, STORE_REFUSED, and what `have` throws.
  */
-export async function downloadMissing(session: Session, resources: readonly Resource[]): Promise<void> {
-  let missing = await absentOf(session, distinct(resources))
+export async function downloadMissing(
+  session: Fetching,
+  resources: readonly Resource[],
+  have: (digest: string) => Promise<void> = async () => undefined,
+): Promise<void> {
+  let waiting = distinct(resources)
+  let missing = new Set(await absentOf(session, waiting))
   const total = sizeOf(missing)
-  await session.cache.requireSpace(missing)
+  await session.cache.requireSpace([...missing])
   let [done, movedAt, idle] = [0, performance.now(), 0]
   const arrived = (bytes: number): void => {
     movedAt = performance.now()
     session.onProgress({ phase: "download", done: (done += bytes), total })
   }
   const slots = new Slots(parallel)
-  while (missing.length > 0) {
+  while (waiting.length > 0) {
     const busy: Resource[] = []
-    await forEach(missing, parallel, async (resource) => {
-      if (!(await download(session, resource, slots, arrived))) busy.push(resource)
+    await forEach(waiting, parallel, async (resource) => {
+      if (missing.has(resource) && !(await download(session, resource, slots, arrived))) busy.push(resource)
+      else await have(resource.digest)
     })
-    idle = busy.length < missing.length ? 0 : idle + 1
-    missing = await absentOf(session, busy)
-    if (missing.length < busy.length) arrived(sizeOf(busy) - sizeOf(missing))
-    if (missing.length > 0) await othersTurn(session, missing, movedAt, idle)
+    idle = busy.length < waiting.length ? 0 : idle + 1
+    waiting = busy
+    missing = new Set(await absentOf(session, busy))
+    if (missing.size < busy.length) arrived(sizeOf(busy) - sizeOf(missing))
+    else if (busy.length > 0) await othersTurn(session, busy, movedAt, idle)
   }
 }
 
@@ -74,7 +86,7 @@ async function absentOf({ cache }: Session, resources: readonly Resource[]): Pro
 
 /** `false` when another process is at it. */
 async function download(
-  session: Session,
+  session: Fetching,
   resource: Resource,
   slots: Slots,
   arrived: (bytes: number) => void,
@@ -90,9 +102,12 @@ async function download(
       arrived(resource.size)
     } else {
       const source: Source = { link: null }
+      // The system lets one at a time write to a file: others would burn processor time waiting for that.
+      const writes = new Slots(1)
       await forEach(piecesOf(resource), parallel, (piece) =>
         slots.run(async () => {
-          if (!partial.adopted || !(await isThere(partial, piece))) await fetchPiece(session, source, partial, piece)
+          if (!partial.adopted || !(await isThere(session, partial, piece)))
+            await fetchPiece(session, source, partial, writes, piece)
           got += piece.length
           arrived(piece.length)
         }),
@@ -130,28 +145,34 @@ function piecesOf(resource: Resource): Piece[] {
   }))
 }
 
-async function isThere(partial: Partial, { offset, length, digest }: Piece): Promise<boolean> {
-  const hash = createHash("sha256")
-  const buffer = Buffer.allocUnsafe(Math.min(length, 2 ** 20))
-  for (let at = 0; at < length;) {
-    const { bytesRead } = await partial.file.read(buffer, 0, Math.min(buffer.length, length - at), offset + at)
-    if (bytesRead === 0) return false
-    hash.update(buffer.subarray(0, bytesRead))
-    at += bytesRead
-    partial.moved()
+async function isThere({ hashes }: Fetching, partial: Partial, piece: Piece): Promise<boolean> {
+  try {
+    const range = { start: piece.offset, size: piece.length }
+    const { digest } = await hashes.hashRange(partial.file, range, { onBytes: () => partial.moved() })
+    return digest === piece.digest
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "FILE_CHANGED") return false
+    throw error
   }
-  return hash.digest("hex") === digest
 }
 
-async function fetchPiece(session: Session, source: Source, partial: Partial, piece: Piece): Promise<void> {
+async function fetchPiece(
+  session: Fetching,
+  source: Source,
+  partial: Partial,
+  writes: Slots,
+  piece: Piece,
+): Promise<void> {
   await session.transport.retrying(async (alive) => {
     const { url, answer } = await openPiece(session, source, piece)
+    const moved = (): void => {
+      alive()
+      partial.moved()
+    }
     try {
-      await receive(unbroken(session, url, answer.body), piece, async (chunk, offset) => {
-        alive()
-        partial.moved()
-        await writeAll(partial.file, chunk, piece.offset + offset)
-      })
+      await receive(session.hashes, unbroken(session, url, answer.body, moved), piece, (block, offset) =>
+        writes.run(() => writeAll(partial.file, block, piece.offset + offset)),
+      )
     } finally {
       discard(answer)
     }
@@ -240,11 +261,16 @@ async function* unbroken(
   { transport }: Session,
   url: URL,
   body: AsyncIterable<Uint8Array>,
+  moved: () => void,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* body
+    for await (const chunk of body) {
+      moved()
+      yield chunk
+    }
   } catch (cause) {
-    throw cause instanceof ClientError ? cause : unavailable(transport.broken(url, cause).message, { cause })
+    if (cause instanceof ClientError || cause instanceof Overtaken) throw cause
+    throw unavailable(transport.broken(url, cause).message, { cause })
   }
 }
 
@@ -252,8 +278,10 @@ function distinct(resources: readonly Resource[]): Resource[] {
   return [...new Map(resources.map((resource) => [resource.digest, resource])).values()]
 }
 
-function sizeOf(resources: readonly Resource[]): number {
-  return resources.reduce((sum, { size }) => sum + size, 0)
+function sizeOf(resources: Iterable<Resource>): number {
+  let sum = 0
+  for (const { size } of resources) sum += size
+  return sum
 }
 
 /** Runs `task` on every item, `width` at a time. After the first failure nothing new starts; what runs is awaited. */

@@ -4,7 +4,8 @@ import { constants } from "node:fs"
 import { lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
-import { downloadMissing, forEach } from "./download.ts"
+import { type HashOptions, HashPool } from "@weighlock/manifest/node"
+import { downloadMissing, type Fetching, forEach } from "./download.ts"
 import { ClientError, diskError } from "./errors.ts"
 import { isLongDead, startHeartbeat } from "./heartbeat.ts"
 import { mismatch, writeAll } from "./receive.ts"
@@ -35,7 +36,7 @@ export interface VerifiedFiles {
 /** Nothing is returned unless signature, name and every byte hold. Throws the codes of docs/errors.md. */
 export async function fetchModel(reference: string, options: ClientOptions): Promise<VerifiedFiles> {
   const wanted = parseFixedReference(reference)
-  return await withSession(options, wanted.host, async (session) => {
+  return await withHashes(options, wanted.host, async (session) => {
     const { manifest } = await resolve(session, wanted)
     await downloadMissing(session, manifest.resources)
     const files = new Map<string, VerifiedFile>()
@@ -52,9 +53,8 @@ export async function pullModel(reference: string, folder: string, options: Clie
   const target = resolvePath(folder)
   await requireFree(target)
   await removeSiblings(target)
-  return await withSession(options, wanted.host, async (session) => {
+  return await withHashes(options, wanted.host, async (session) => {
     const { manifest } = await resolve(session, wanted)
-    await downloadMissing(session, manifest.resources)
     const temporary = await makeSibling(target)
     const stopHeartbeat = startHeartbeat(
       temporary,
@@ -65,7 +65,10 @@ export async function pullModel(reference: string, folder: string, options: Clie
       const progress = verifying(session, manifest)
       const folders = foldersOf(temporary, manifest.resources)
       for (const path of folders) await mkdir(path, { recursive: true })
-      await forEach(manifest.resources, 4, (resource) => readIntoFolder(session, resource, temporary, progress))
+      const named = Map.groupBy(manifest.resources, ({ digest }) => digest)
+      await downloadMissing(session, manifest.resources, async (digest) => {
+        for (const resource of named.get(digest) ?? []) await readIntoFolder(session, resource, temporary, progress)
+      })
       await syncAll([...manifest.resources.map(({ name }) => pathBelow(temporary, name)), ...folders])
       await rename(temporary, target)
     } catch (error) {
@@ -77,6 +80,39 @@ export async function pullModel(reference: string, folder: string, options: Clie
     await removeSiblings(target)
     return manifest
   })
+}
+
+/** They hash what arrives and what comes out of the cache. Each costs 15 MB, and one keeps up with most disks. */
+const threads = 1
+/** Bytes that are written, and hashed meanwhile, at a time: larger ones take more memory and no less time. */
+const block = 2 ** 18
+/** Of those at once: each of eight downloads fills one, the rest are being hashed and written. */
+const blocks = 24
+/** Of a file, bytes. */
+const large = 2 ** 23
+
+async function withHashes<T>(
+  options: ClientOptions,
+  host: string | undefined,
+  use: (session: Fetching) => Promise<T>,
+): Promise<T> {
+  return await withSession(options, host, async (session) => {
+    const hashes = new HashPool(threads, blocks, block)
+    try {
+      return await use({ ...session, hashes, onProgress: downloadsFirst(session.onProgress) })
+    } finally {
+      await hashes.close()
+    }
+  })
+}
+
+/** Who looks on sees one phase after the other: what is verified while others arrive is told once all are there. */
+function downloadsFirst(onProgress: Session["onProgress"]): Session["onProgress"] {
+  let arriving = false
+  return (progress) => {
+    if (progress.phase === "download") arriving = progress.done < progress.total
+    if (progress.phase === "download" || !arriving) onProgress(progress)
+  }
 }
 
 /** Of a folder that a pull fills and then gives its name. */
@@ -115,31 +151,30 @@ async function requireFree(target: string): Promise<void> {
 }
 
 async function readIntoMemory(
-  session: Session,
+  session: Fetching,
   resource: Resource,
   progress: (bytes: number) => void,
 ): Promise<VerifiedFile> {
   const { name, size, digest } = resource
   const bytes = new Uint8Array(size)
-  await readVerified(session, resource, (chunk, offset) => {
-    bytes.set(chunk, offset)
-    progress(chunk.length)
-  })
+  await readVerified(session, resource, { keep: (block, offset) => bytes.set(block, offset), onBytes: progress })
   return { name, size, digest, bytes } as VerifiedFile
 }
 
 async function readIntoFolder(
-  session: Session,
+  session: Fetching,
   resource: Resource,
   folder: string,
   progress: (bytes: number) => void,
 ): Promise<void> {
   const file = await open(pathBelow(folder, resource.name), "wx")
   try {
-    await readVerified(session, resource, async (chunk, offset) => {
-      await writeAll(file, chunk, offset)
-      progress(chunk.length)
+    await readVerified(session, resource, {
+      keep: (block, offset) => writeAll(file, block, offset),
+      onBytes: progress,
     })
+    // The disk has something to do while others still arrive.
+    if (resource.size > large) await file.datasync()
   } finally {
     await file.close()
   }
@@ -170,12 +205,12 @@ const mostPruned = 4
 
 /** A cache entry that does not match is fetched once more; a second mismatch is what was signed contradicting itself. */
 async function readVerified(
-  session: Session,
+  session: Fetching,
   resource: Resource,
-  keep: (chunk: Uint8Array, offset: number) => Promise<void> | void,
+  options: Pick<HashOptions, "keep" | "onBytes">,
 ): Promise<void> {
   for (let [wrong, absent] = [0, 0]; ;) {
-    const found = await session.cache.read(resource, keep)
+    const found = await session.cache.read(session.hashes, resource, options)
     if (found === "whole") return
     if (found === "wrong" && ++wrong > 1)
       throw mismatch(`${resource.name}: the parts match what was signed, the whole does not`)

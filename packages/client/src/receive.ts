@@ -1,9 +1,9 @@
 /**
  * Bytes on their way in: bounded by the signed size, hashed as they pass, and worth something only after the verdict.
  */
-import { createHash } from "node:crypto"
 import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
+import type { HashPool } from "@weighlock/manifest/node"
 
 /** What must arrive: `length` bytes with this SHA-256 (hex). `name` is for the error. */
 export interface Expected {
@@ -13,24 +13,30 @@ export interface Expected {
 }
 
 /**
- * Hands each chunk to `keep` with its offset. Throws DIGEST_MISMATCH as soon as a byte too many comes, or at the end.
- * A body that breaks off is for its source to report.
+ * Gives `keep` the bytes in blocks with their offsets, while each is hashed. Throws DIGEST_MISMATCH as soon as a byte too
+ * many comes, or at the end. A body that breaks off is for its source to report.
  */
 export async function receive(
+  hashes: HashPool,
   body: AsyncIterable<Uint8Array>,
   want: Expected,
-  keep: (chunk: Uint8Array, offset: number) => Promise<void> | void,
+  keep: (block: Uint8Array, offset: number) => Promise<void> | void,
 ): Promise<void> {
-  const hash = createHash("sha256")
+  const { digest } = await hashes.hashBytes(exactly(body, want), want.length, { keep })
+  requireDigest(want, digest)
+}
+
+async function* exactly(body: AsyncIterable<Uint8Array>, want: Expected): AsyncGenerator<Uint8Array> {
   let size = 0
   for await (const chunk of body) {
-    if (size + chunk.length > want.length) throw mismatch(`${want.name}: more than the signed ${want.length} bytes`)
-    await keep(chunk, size)
-    hash.update(chunk)
     size += chunk.length
+    if (size > want.length) throw mismatch(`${want.name}: more than the signed ${want.length} bytes`)
+    yield chunk
   }
   if (size !== want.length) throw mismatch(`${want.name}: ${size} of the signed ${want.length} bytes`)
-  const found = hash.digest("hex")
+}
+
+export function requireDigest(want: Expected, found: string): void {
   if (found !== want.digest) throw mismatch(`${want.name}: signed sha256:${want.digest}, received sha256:${found}`)
 }
 

@@ -2,6 +2,7 @@
  * Hashes files in worker threads: each byte is read once, into a fixed ring of shared memory, and the whole-file digest
  * and the part digests of one file are computed side by side. Memory is flat whatever the size of the files.
  */
+import { createHash } from "node:crypto"
 import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { availableParallelism } from "node:os"
@@ -36,6 +37,17 @@ export interface HashOptions {
   readonly signal?: AbortSignal
   /** Told how many more bytes were read. */
   readonly onBytes?: (count: number) => void
+  /**
+   * Given one block after the other, and where it begins, while it is hashed: what is kept is what the digest is of. The
+   * memory is used again once this resolves. What it throws is thrown on.
+   */
+  readonly keep?: (block: Uint8Array, offset: number) => Promise<void> | void
+}
+
+/** Bytes of an open file: `size` of them from `start` on. */
+export interface Range {
+  readonly start: number
+  readonly size: number
 }
 
 /** Fills a place in memory, as far as one read goes; 0 at the end. */
@@ -43,56 +55,71 @@ interface ByteSource {
   read(memory: Uint8Array, offset: number, length: number): Promise<{ readonly bytesRead: number }>
 }
 
-const slotSize = 2 ** 21 // divides every part size
+const defaultSlot = 2 ** 21
 const slotsPerThread = 8
+/** Bytes that are hashed sooner than a thread is told of them. */
+const little = 2 ** 16
 
 class Lane {
-  readonly #worker: Worker
+  #worker: Worker | null = null
   readonly #waiting = new Map<number, { resolve: (digest: string) => void; reject: (error: Error) => void }>()
   #next = 0
+  /** The thread died, and what its streams had begun with it: nothing may go on from there. */
+  #failure: Error | null = null
 
-  constructor() {
+  #start(): Worker {
     // tsc does not rewrite this name: the sources run as .ts, the package as .js.
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
-    this.#worker = new Worker(new URL(`./hash-worker.${extension}`, import.meta.url))
-    this.#worker.unref()
-    this.#worker.on("message", ({ id, digest }: HashReply) => {
+    // The flags of whoever imports us are theirs: `node --input-type=module -e …` would be handed on, and refused.
+    const worker = new Worker(new URL(`./hash-worker.${extension}`, import.meta.url), { execArgv: [] })
+    worker.on("message", ({ id, digest }: HashReply) => {
       this.#waiting.get(id)?.resolve(digest ?? "")
       this.#waiting.delete(id)
-      if (this.#waiting.size === 0) this.#worker.unref()
+      if (this.#waiting.size === 0) worker.unref()
     })
-    this.#worker.on("error", (error) => {
+    worker.on("error", (error: Error) => {
+      this.#failure = error
       for (const { reject } of this.#waiting.values()) reject(error)
       this.#waiting.clear()
     })
+    return worker
   }
 
   run(order: Omit<HashOrder, "id">): Promise<string> {
+    if (this.#failure !== null) return Promise.reject(this.#failure)
     const id = this.#next++
-    this.#worker.ref()
+    const worker = (this.#worker ??= this.#start())
+    worker.ref()
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ ...order, id } satisfies HashOrder)
+      worker.postMessage({ ...order, id } satisfies HashOrder)
     })
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    await this.#worker?.terminate()
   }
 }
 
 export class HashPool {
   readonly #lanes: readonly Lane[]
+  readonly #slotSize: number
   readonly #memory: SharedArrayBuffer
   readonly #free: number[]
   readonly #waiting: ((slot: number) => void)[] = []
   #nextLane = 0
   #nextStream = 0
 
-  constructor(threads: number = Math.max(2, Math.min(8, availableParallelism()))) {
+  /** Memory: `slots` times `slotSize` bytes. The latter divides every part size. */
+  constructor(
+    threads: number = Math.max(2, Math.min(8, availableParallelism())),
+    slots: number = threads * slotsPerThread,
+    slotSize: number = defaultSlot,
+  ) {
+    this.#slotSize = slotSize
     this.#lanes = Array.from({ length: threads }, () => new Lane())
-    this.#memory = new SharedArrayBuffer(threads * slotsPerThread * slotSize)
-    this.#free = Array.from({ length: threads * slotsPerThread }, (_, slot) => slot)
+    this.#memory = new SharedArrayBuffer(slots * slotSize)
+    this.#free = Array.from({ length: slots }, (_, slot) => slot)
   }
 
   get threads(): number {
@@ -119,6 +146,19 @@ export class HashPool {
     }
   }
 
+  /** Of a part of a file that the caller opened and looked at. FILE_CHANGED when the file ends before it. */
+  async hashRange(file: FileHandle, { start, size }: Range, options: HashOptions = {}): Promise<FileDigests> {
+    let at = start
+    const source: ByteSource = {
+      async read(memory, offset, length) {
+        const { bytesRead } = await file.read(memory, offset, length, at)
+        at += bytesRead
+        return { bytesRead }
+      },
+    }
+    return await this.#hash(source, size, "the file", options)
+  }
+
   /** Of bytes that come from elsewhere: exactly `size` of them, or FILE_CHANGED; what reading them throws is thrown on. */
   async hashBytes(chunks: AsyncIterable<Uint8Array>, size: number, options: HashOptions = {}): Promise<FileDigests> {
     const source = new ChunkSource(chunks)
@@ -136,6 +176,7 @@ export class HashPool {
   }
 
   async #hash(file: ByteSource, size: number, path: string, options: HashOptions): Promise<FileDigests> {
+    if (size <= little) return await hashLittle(file, size, path, options)
     const lane = this.#lane()
     const partSize = options.parts === true && size > limits.part ? partSizeFor(size) : Number.POSITIVE_INFINITY
     const partLane = Number.isFinite(partSize) ? this.#lane() : lane
@@ -144,17 +185,20 @@ export class HashPool {
     let partStream = this.#nextStream++
     const parts: Promise<string>[] = []
     let whole: Promise<string> | null = null
+    let kept = Promise.resolve()
+    let failure: { readonly error: unknown } | null = null
+    const failed = (error: unknown): void => void (failure ??= { error })
     let at = 0
     try {
       do {
         options.signal?.throwIfAborted()
         const slot = await this.#acquire()
-        const length = await this.#fill(file, slot, Math.min(slotSize, size - at), path)
+        const length = await this.#fill(file, slot, Math.min(this.#slotSize, size - at), path)
+        const start = at
         at += length
-        options.onBytes?.(length)
-        const order = { memory: this.#memory, offset: slot * slotSize, length }
+        const order = { memory: this.#memory, offset: slot * this.#slotSize, length }
         whole = lane.run({ ...order, stream, end: at === size })
-        const uses: Promise<string>[] = [whole]
+        const uses: Promise<unknown>[] = [whole]
         if (Number.isFinite(partSize)) {
           const end = at === size || at % partSize === 0
           const part = partLane.run({ ...order, stream: partStream, end })
@@ -164,9 +208,19 @@ export class HashPool {
             partStream = this.#nextStream++
           }
         }
+        if (options.keep !== undefined) {
+          const block = new Uint8Array(this.#memory, slot * this.#slotSize, length)
+          const { keep } = options
+          kept = kept.then(() => (failure === null ? keep(block, start) : undefined)).catch(failed)
+          uses.push(kept)
+        }
         orders.push(Promise.allSettled(uses).then(() => this.#release(slot)))
+        options.onBytes?.(length)
+        throwFirst(failure)
       } while (at < size)
       const digest = await whole
+      await Promise.all(orders)
+      throwFirst(failure)
       return { size, digest, ...(Number.isFinite(partSize) ? { parts: await Promise.all(parts) } : {}) }
     } catch (error) {
       const nothing = { memory: this.#memory, offset: 0, length: 0, end: true } // the threads let go of what they hold
@@ -180,15 +234,9 @@ export class HashPool {
 
   /** Reads exactly `length` bytes into the slot. The slot goes back when the file is shorter. */
   async #fill(file: ByteSource, slot: number, length: number, path: string): Promise<number> {
-    const view = new Uint8Array(this.#memory, slot * slotSize, slotSize)
-    let filled = 0
     try {
-      while (filled < length) {
-        const { bytesRead } = await file.read(view, filled, length - filled)
-        if (bytesRead === 0) throw changed(path)
-        filled += bytesRead
-      }
-      return filled
+      await fill(file, new Uint8Array(this.#memory, slot * this.#slotSize, length), path)
+      return length
     } catch (error) {
       this.#release(slot)
       throw error
@@ -211,6 +259,28 @@ export class HashPool {
     if (next === undefined) this.#free.push(slot)
     else next(slot)
   }
+}
+
+/** A message to a thread, let alone the thread, costs more than this. */
+async function hashLittle(file: ByteSource, size: number, path: string, options: HashOptions): Promise<FileDigests> {
+  options.signal?.throwIfAborted()
+  const block = new Uint8Array(size)
+  await fill(file, block, path)
+  await options.keep?.(block, 0)
+  options.onBytes?.(size)
+  return { size, digest: createHash("sha256").update(block).digest("hex") }
+}
+
+async function fill(file: ByteSource, memory: Uint8Array, path: string): Promise<void> {
+  for (let filled = 0; filled < memory.length;) {
+    const { bytesRead } = await file.read(memory, filled, memory.length - filled)
+    if (bytesRead === 0) throw changed(path)
+    filled += bytesRead
+  }
+}
+
+function throwFirst(failure: { readonly error: unknown } | null): void {
+  if (failure !== null) throw failure.error
 }
 
 class ChunkSource implements ByteSource {
