@@ -69,7 +69,7 @@ test("by pin alone: the trust root is the log's own entry 1", async (t) => {
 suite("one flipped bit in each file, and each file dropped, cut, grown", { concurrency: 2 }, () => {
   for (const path of original.keys()) {
     const bytes = original.get(path) ?? new Uint8Array(0)
-    const places = [0, Math.floor(bytes.length / 2), bytes.length - 1]
+    const places = [0, 1, Math.floor(bytes.length / 3), Math.floor(bytes.length / 2), bytes.length - 1]
     test(`${path}: a bit at ${places.join(", ")}`, async (t) => {
       const folder = copy(t)
       for (const at of places) {
