@@ -110,16 +110,17 @@ test("publish: many small files are completed several at a time", async (t) => {
 suite("entries that vanish before they are read", () => {
   const prunes = async (t: Parameters<typeof hostileClient>[0], times: number): Promise<string> => {
     const { options } = await hostileClient(t, shared)
-    const read = Cache.prototype.read
+    await fetchModel(reference, options)
+    const load = Cache.prototype.load
     const left = new Map<string, number>()
     t.mock.method(
       Cache.prototype,
-      "read",
-      async function (this: Cache, ...[hashes, resource, options]: Parameters<typeof read>) {
+      "load",
+      async function (this: Cache, ...[hashes, resource, options]: Parameters<typeof load>) {
         const count = left.get(resource.digest) ?? times
         left.set(resource.digest, count - 1)
         if (count > 0) rmSync(this.pathOf(resource.digest), { force: true })
-        return read.call(this, hashes, resource, options)
+        return load.call(this, hashes, resource, options)
       },
     )
     const source = readFileSync(join(shared.source, "weights/shard1.bin"))

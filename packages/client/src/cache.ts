@@ -8,10 +8,23 @@
  */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
-import { chmod, lstat, mkdir, open, readdir, rename, rm, statfs, unlink, utimes } from "node:fs/promises"
+import {
+  chmod,
+  copyFile,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  statfs,
+  unlink,
+  utimes,
+} from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { isSha256Hex, type Resource } from "@weighlock/manifest"
-import type { HashOptions, HashPool } from "@weighlock/manifest/node"
+import type { HashReader, ReadOptions } from "@weighlock/manifest/node"
 import { ClientError } from "./errors.ts"
 import { Overtaken, type Partial, Partials } from "./partials.ts"
 
@@ -60,26 +73,53 @@ export class Cache {
     return isIt
   }
 
-  /**
-   * Streams a cached file to `keep` while it is hashed. `absent` when there is none; `wrong` when what lay there was not
-   * it: then it is in quarantine and everything kept so far is worthless.
-   */
-  async read(
-    hashes: HashPool,
-    { digest, size }: Resource,
-    options: Pick<HashOptions, "keep" | "onBytes">,
+  /** The bytes of an entry, those that were hashed. `wrong`: what lay there was not it, and is in quarantine now. */
+  async load(
+    hashes: HashReader,
+    resource: Resource,
+    options: ReadOptions,
+  ): Promise<Uint8Array<ArrayBuffer> | "absent" | "wrong"> {
+    return await this.#read(resource, async (file) => {
+      const { digest, bytes } = await hashes.hash(file, { start: 0, size: resource.size }, { ...options, keep: true })
+      return digest === resource.digest ? bytes : null
+    })
+  }
+
+  /** Makes `path`, which must not be there, a copy of an entry: where the file system can, of the same blocks. It is the copy that is hashed. */
+  async copy(
+    hashes: HashReader,
+    resource: Resource,
+    path: string,
+    options: ReadOptions,
   ): Promise<"whole" | "absent" | "wrong"> {
+    const found = await this.#read(resource, async () => {
+      await copyFile(this.pathOf(resource.digest), path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+      const copy = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+      try {
+        const { digest } = await hashes.hash(copy, { start: 0, size: resource.size }, options)
+        return digest === resource.digest && (await copy.stat()).size === resource.size ? true : null
+      } finally {
+        await copy.close()
+      }
+    })
+    if (found === true) return "whole"
+    await rm(path, { force: true })
+    return found
+  }
+
+  async #read<T>(
+    { digest, size }: Resource,
+    use: (file: FileHandle) => Promise<T | null>,
+  ): Promise<T | "absent" | "wrong"> {
     const path = this.pathOf(digest)
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null)
     if (file === null) return "absent"
     try {
       const found = await file.stat()
-      if (found.isFile() && found.size === size) {
-        const hashed = await hashes.hashRange(file, { start: 0, size }, options).catch(unreadable)
-        if (hashed?.digest === digest) {
-          await utimes(path, new Date(), found.mtime).catch(() => undefined)
-          return "whole"
-        }
+      const got = found.isFile() && found.size === size ? await use(file).catch(unreadable) : null
+      if (got !== null) {
+        await utimes(path, new Date(), found.mtime).catch(() => undefined)
+        return got
       }
       // Another process may have put the right bytes there since: only what was read goes.
       if ((await lstat(path).catch(() => null))?.ino === found.ino) await this.#quarantine(digest)

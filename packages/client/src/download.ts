@@ -1,46 +1,59 @@
 /**
- * From the registry or the bucket it names into the cache: parts in parallel by range, each hashed while it arrives.
- * The whole-file digest is checked where the bytes are used, on the way out of the cache, every time.
+ * From the registry or the bucket it names into the cache: parts in parallel by range, and behind them the hash of the whole
+ * file, which is what was signed (contract §3: parts never replace it). Nobody is told of a file before its verdict.
  */
-import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
-import type { HashPool } from "@weighlock/manifest/node"
+import type { FileHandle } from "node:fs/promises"
+import type { Resource } from "@weighlock/manifest"
+import type { Hashed, HashReader } from "@weighlock/manifest/node"
 import { setTimeout as pause } from "node:timers/promises"
-import { ClientError, diskError, unavailable } from "./errors.ts"
-import { type Expected, mismatch, receive, writeAll } from "./receive.ts"
-import type { Session } from "./session.ts"
+import { forEach, Slots } from "./at-once.ts"
+import { diskError, unavailable } from "./errors.ts"
+import { fetchPiece, type Piece, piecesOf } from "./fetch-piece.ts"
 import { Overtaken, type Partial } from "./partials.ts"
-import { problem } from "./problem.ts"
-import type { Streamed } from "./transport.ts"
+import { mismatch } from "./receive.ts"
+import type { Session } from "./session.ts"
+import { Whole } from "./whole.ts"
 
 const parallel = 8
 /** Between two looks at what others are fetching, ms. */
 const longestPause = 200
 /** How long what others are fetching may stand still, ms: twice as long as they themselves wait for a byte. */
 const patience = 60_000
+/** Bytes that may come in vain: of a larger file every part is looked at as soon as it is there. */
+const judgedWhole = 2 ** 28
 
 /** A session that moves files, and the threads that hash them. */
 export interface Fetching extends Session {
-  readonly hashes: HashPool
+  readonly hashes: HashReader
 }
 
-/** Where the bytes of a file are: with the store that the registry sent us to, for as long as that link holds. */
-interface Source {
-  link: URL | null
+/** Just downloaded, its every byte checked. */
+export interface Fresh {
+  /** Open while `have` runs, and the entry of the cache. */
+  readonly file: FileHandle
+  /** Nobody else has ever been able to write to this file, not even a process that was taken for dead. */
+  readonly isOurs: boolean
+  /** What was hashed, when it was to be kept. */
+  readonly bytes: Uint8Array<ArrayBuffer> | null
 }
 
-interface Piece extends Expected {
-  readonly resource: Resource
-  readonly offset: number
+export interface Wishes {
+  /** Keeps the bytes of what it downloads in memory: those that were hashed. */
+  readonly keep?: boolean
+  /** Writes to the disk while it downloads. */
+  readonly sync?: boolean
+  /** Told of each resource once, as soon as it is in the cache; what another process put there is `null`, and to be hashed. */
+  readonly have?: (resource: Resource, fresh: Fresh | null) => Promise<void>
 }
 
 /**
- * Puts every resource into the cache that is not there, and tells `have` of each as soon as it is; what another process is
- * fetching already is waited for. Throws DIGEST_MISMATCH, UNAVAILABLE, NO_SPACE, STORE_REFUSED, and what `have` throws.
+ * Puts every resource into the cache that is not there; what another process is fetching already is waited for. Throws
+ * DIGEST_MISMATCH, UNAVAILABLE, NO_SPACE, STORE_REFUSED, and what `have` throws.
  */
 export async function downloadMissing(
   session: Fetching,
   resources: readonly Resource[],
-  have: (digest: string) => Promise<void> = async () => undefined,
+  wishes: Wishes = {},
 ): Promise<void> {
   let waiting = distinct(resources)
   let missing = new Set(await absentOf(session, waiting))
@@ -51,12 +64,12 @@ export async function downloadMissing(
     movedAt = performance.now()
     session.onProgress({ phase: "download", done: (done += bytes), total })
   }
-  const slots = new Slots(parallel)
+  const download = new Download(session, wishes, arrived)
   while (waiting.length > 0) {
     const busy: Resource[] = []
     await forEach(waiting, parallel, async (resource) => {
-      if (missing.has(resource) && !(await download(session, resource, slots, arrived))) busy.push(resource)
-      else await have(resource.digest)
+      if (!missing.has(resource)) await wishes.have?.(resource, null)
+      else if (!(await download.run(resource))) busy.push(resource)
     })
     idle = busy.length < waiting.length ? 0 : idle + 1
     waiting = busy
@@ -84,44 +97,115 @@ async function absentOf({ cache }: Session, resources: readonly Resource[]): Pro
   return absent
 }
 
-/** `false` when another process is at it. */
-async function download(
-  session: Fetching,
-  resource: Resource,
-  slots: Slots,
-  arrived: (bytes: number) => void,
-): Promise<boolean> {
-  const { cache } = session
-  const partial = await claim(session, resource)
-  if (partial === null) return false
-  let got = 0
-  try {
-    // Whoever had it before may have finished it after we looked.
-    if (await cache.has(resource)) {
-      await partial.remove()
-      arrived(resource.size)
-    } else {
-      const source: Source = { link: null }
-      // The system lets one at a time write to a file: others would burn processor time waiting for that.
-      const writes = new Slots(1)
-      await forEach(piecesOf(resource), parallel, (piece) =>
-        slots.run(async () => {
-          if (!partial.adopted || !(await isThere(session, partial, piece)))
-            await fetchPiece(session, source, partial, writes, piece)
-          got += piece.length
-          arrived(piece.length)
-        }),
-      )
-      await cache.commit(resource.digest, partial)
+class Download {
+  readonly #session: Fetching
+  readonly #wishes: Wishes
+  readonly #arrived: (bytes: number) => void
+  readonly #slots = new Slots(parallel)
+
+  constructor(session: Fetching, wishes: Wishes, arrived: (bytes: number) => void) {
+    this.#session = session
+    this.#wishes = wishes
+    this.#arrived = arrived
+  }
+
+  /** `false` when another process is at it. */
+  async run(resource: Resource): Promise<boolean> {
+    const partial = await claim(this.#session, resource)
+    if (partial === null) return false
+    try {
+      const hashed = await this.#fill(resource, partial)
+      if (hashed === "overtaken") return false
+      const fresh = hashed && { file: partial.file, isOurs: !partial.adopted, bytes: hashed.bytes }
+      await this.#wishes.have?.(resource, fresh)
+      return true
+    } finally {
+      await partial.close()
     }
-    return true
-  } catch (error) {
-    arrived(-got)
-    if (error instanceof Overtaken) return false
-    await partial.leave(resource)
-    throw diskError(error, "CACHE_UNUSABLE", partial.path)
-  } finally {
-    await partial.close()
+  }
+
+  /** Into the cache. `null`: there it is already. */
+  async #fill(resource: Resource, partial: Partial): Promise<Hashed | null | "overtaken"> {
+    const { cache } = this.#session
+    let got = 0
+    const arrived = (bytes: number): void => {
+      got += bytes
+      this.#arrived(bytes)
+    }
+    try {
+      // Whoever had it before may have finished it after we looked.
+      if (await cache.has(resource)) {
+        await partial.remove()
+        arrived(resource.size)
+        return null
+      }
+      const hashed = await this.#fetch(resource, partial, arrived)
+      await cache.commit(resource.digest, partial)
+      return hashed
+    } catch (error) {
+      this.#arrived(-got)
+      if (error instanceof Overtaken) return "overtaken"
+      await partial.leave(resource)
+      throw diskError(error, "CACHE_UNUSABLE", partial.path)
+    }
+  }
+
+  async #fetch(resource: Resource, partial: Partial, arrived: (bytes: number) => void): Promise<Hashed> {
+    const { file } = partial
+    const { hashes } = this.#session
+    const moved = (): void => partial.moved()
+    const target = { file, moved, writes: new Slots(1), link: null }
+    const pieces = piecesOf(resource)
+    const whole = new Whole(hashes, file, pieces, { keep: this.#wishes.keep === true, onBytes: moved })
+    const syncs = new Syncs(file)
+    const adopted = new Set<Piece>()
+    try {
+      await forEach(pieces, parallel, (piece) =>
+        this.#slots.run(async () => {
+          if (partial.adopted && (await isRight(hashes, partial, piece))) adopted.add(piece)
+          else await fetchPiece(this.#session, target, piece)
+          if (resource.size > judgedWhole && !adopted.has(piece)) await requireRight(hashes, partial, [piece])
+          whole.has(piece)
+          if (this.#wishes.sync === true) syncs.begin()
+          arrived(piece.length)
+        }, resource),
+      )
+      const hashed = await whole.end().catch(cutShort)
+      if (hashed?.digest !== resource.digest) {
+        const fetched = pieces.filter((piece) => !adopted.has(piece))
+        await requireRight(hashes, partial, fetched)
+        await disown(hashes, partial, adopted)
+        throw mismatch(`${resource.name}: the parts match what was signed, the whole does not`)
+      }
+      await syncs.end()
+      return hashed
+    } finally {
+      await whole.forget()
+      await syncs.end().catch(() => undefined)
+    }
+  }
+}
+
+/** Gives the disk something to do while bytes still arrive. The system tells of a failure once, so it is kept. */
+class Syncs {
+  readonly #file: FileHandle
+  #running: Promise<void> | null = null
+  #failure: { readonly error: unknown } | null = null
+
+  constructor(file: FileHandle) {
+    this.#file = file
+  }
+
+  begin(): void {
+    this.#running ??= this.#file
+      .datasync()
+      .catch((error: unknown) => void (this.#failure ??= { error }))
+      .finally(() => (this.#running = null))
+  }
+
+  async end(): Promise<void> {
+    await this.#running
+    if (this.#failure !== null) throw this.#failure.error
   }
 }
 
@@ -133,144 +217,39 @@ async function claim({ cache }: Session, resource: Resource): Promise<Partial | 
   }
 }
 
-function piecesOf(resource: Resource): Piece[] {
-  const { name, digest, size, parts } = resource
-  if (parts === undefined) return [{ resource, name, offset: 0, length: size, digest }]
-  return parts.digests.map((part, at) => ({
-    resource,
-    name: `${name} part ${at + 1}`,
-    offset: at * partSizeFor(size),
-    length: partLength(resource, at),
-    digest: part,
-  }))
+async function hashOf(hashes: HashReader, partial: Partial, { offset, length }: Piece): Promise<string | null> {
+  const range = { start: offset, size: length }
+  const hashed = await hashes.hash(partial.file, range, { onBytes: () => partial.moved() }).catch(cutShort)
+  return hashed?.digest ?? null
 }
 
-async function isThere({ hashes }: Fetching, partial: Partial, piece: Piece): Promise<boolean> {
-  try {
-    const range = { start: piece.offset, size: piece.length }
-    const { digest } = await hashes.hashRange(partial.file, range, { onBytes: () => partial.moved() })
-    return digest === piece.digest
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "FILE_CHANGED") return false
-    throw error
+/** Somebody made the file shorter: no more right than other bytes. */
+function cutShort(error: unknown): null {
+  if ((error as { code?: unknown }).code === "FILE_CHANGED") return null
+  throw error
+}
+
+async function isRight(hashes: HashReader, partial: Partial, piece: Piece): Promise<boolean> {
+  return (await hashOf(hashes, partial, piece)) === piece.digest
+}
+
+/** Parts that were right and are not any more: somebody else writes to this file, and it is nobody's. Throws Overtaken. */
+async function disown(hashes: HashReader, partial: Partial, pieces: Iterable<Piece>): Promise<void> {
+  for (const piece of pieces) {
+    if (await isRight(hashes, partial, piece)) continue
+    await partial.remove()
+    throw new Overtaken(partial.path)
   }
 }
 
-async function fetchPiece(
-  session: Fetching,
-  source: Source,
-  partial: Partial,
-  writes: Slots,
-  piece: Piece,
-): Promise<void> {
-  await session.transport.retrying(async (alive) => {
-    const { url, answer } = await openPiece(session, source, piece)
-    const moved = (): void => {
-      alive()
-      partial.moved()
-    }
-    try {
-      await receive(session.hashes, unbroken(session, url, answer.body, moved), piece, (block, offset) =>
-        writes.run(() => writeAll(partial.file, block, piece.offset + offset)),
+/** Throws DIGEST_MISMATCH, naming the first that is not. */
+async function requireRight(hashes: HashReader, partial: Partial, pieces: readonly Piece[]): Promise<void> {
+  for (const piece of pieces) {
+    const found = await hashOf(hashes, partial, piece)
+    if (found !== piece.digest)
+      throw mismatch(
+        `${piece.name}: signed sha256:${piece.digest}, received ${found === null ? "less" : `sha256:${found}`}`,
       )
-    } finally {
-      discard(answer)
-    }
-  })
-}
-
-/** One redirect at most, to a store that the policy allows; then exactly the range that was asked for. */
-async function openPiece(
-  session: Session,
-  source: Source,
-  piece: Piece,
-): Promise<{ readonly url: URL; readonly answer: Streamed }> {
-  const { transport } = session
-  const { resource, offset, length } = piece
-  const range: Record<string, string> =
-    resource.parts === undefined ? {} : { range: `bytes=${offset}-${offset + length - 1}` }
-  if (source.link !== null) {
-    const url = source.link
-    const answer = await transport.open(url, range)
-    if (answer.statusCode !== 403) return { url, answer: await expectBytes(url, answer, piece) }
-    await answer.body.dump() // the link has run out
-    source.link = null
-  }
-  const first = new URL(`api/v1/blobs/sha256/${resource.digest}`, transport.registry)
-  const answer = await transport.open(first, range)
-  if (answer.statusCode !== 307) return { url: first, answer: await expectBytes(first, answer, piece) }
-  await answer.body.dump()
-  const location = answer.headers["location"]
-  const url = transport.stores.check(typeof location === "string" ? location : "")
-  const opened = await expectBytes(url, await transport.open(url, range), piece)
-  source.link = url
-  return { url, answer: opened }
-}
-
-async function expectBytes(url: URL, answer: Streamed, piece: Piece): Promise<Streamed> {
-  const { statusCode, headers } = answer
-  const ranged = piece.resource.parts !== undefined
-  const expected = rangeOf(piece)
-  if (statusCode === (ranged ? 206 : 200) && (!ranged || headers["content-range"] === expected)) return answer
-  try {
-    requireSameSize(url, answer, piece)
-    if (statusCode >= 400) throw problem(statusCode, await beginning(answer), `${piece.name} from ${url.origin}`)
-    const sent = ranged && statusCode === 206 ? `${String(headers["content-range"])} for ${expected}` : statusCode
-    throw new ClientError("PROTOCOL", `${url.origin} answered ${sent} to a question for ${piece.name}`)
-  } finally {
-    discard(answer)
-  }
-}
-
-/** A signed manifest lists these bytes: a store that has none, fewer or more of them has other bytes (contract: exit 13). */
-function requireSameSize(url: URL, { statusCode, headers }: Streamed, { resource, name }: Piece): void {
-  if (statusCode === 404) throw mismatch(`${name} is signed, but ${url.origin} does not have it`)
-  if (resource.parts === undefined) return
-  const total = /^bytes [0-9]{1,16}-[0-9]{1,16}\/([0-9]{1,16})$/.exec(String(headers["content-range"]))?.[1]
-  const otherSize = statusCode === 206 && total !== undefined && Number(total) !== resource.size
-  const isEmpty = statusCode === 200 && headers["content-length"] === "0"
-  if (statusCode === 416 || otherSize || isEmpty)
-    throw mismatch(`${resource.name}: ${url.origin} does not have the signed ${resource.size} bytes`)
-}
-
-function rangeOf({ resource, offset, length }: Piece): string {
-  return `bytes ${offset}-${offset + length - 1}/${resource.size}`
-}
-
-/** Of an error page. */
-async function beginning({ body }: Streamed): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  try {
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
-      chunks.push(chunk)
-      if ((size += chunk.length) > 65_536) break
-    }
-  } catch {
-    // What came is what there is.
-  }
-  return Buffer.concat(chunks).subarray(0, 65_536)
-}
-
-// Destroying an unread body makes it emit an error, which nobody else would catch.
-function discard({ body }: Streamed): void {
-  body.on("error", () => undefined).destroy()
-}
-
-async function* unbroken(
-  { transport }: Session,
-  url: URL,
-  body: AsyncIterable<Uint8Array>,
-  moved: () => void,
-): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of body) {
-      moved()
-      yield chunk
-    }
-  } catch (cause) {
-    if (cause instanceof ClientError || cause instanceof Overtaken) throw cause
-    throw unavailable(transport.broken(url, cause).message, { cause })
   }
 }
 
@@ -282,42 +261,4 @@ function sizeOf(resources: Iterable<Resource>): number {
   let sum = 0
   for (const { size } of resources) sum += size
   return sum
-}
-
-/** Runs `task` on every item, `width` at a time. After the first failure nothing new starts; what runs is awaited. */
-export async function forEach<T>(items: Iterable<T>, width: number, task: (item: T) => Promise<void>): Promise<void> {
-  const queue = items[Symbol.iterator]()
-  let failure: { error: unknown } | null = null
-  const work = async (): Promise<void> => {
-    for (let next = queue.next(); next.done !== true && failure === null; next = queue.next()) {
-      try {
-        await task(next.value)
-      } catch (error) {
-        failure ??= { error }
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: width }, work))
-  if (failure !== null) throw (failure as { error: unknown }).error
-}
-
-/** At most `width` tasks at once, whoever asks. */
-export class Slots {
-  #free: number
-  readonly #waiting: (() => void)[] = []
-  constructor(width: number) {
-    this.#free = width
-  }
-
-  async run(task: () => Promise<void>): Promise<void> {
-    if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    else this.#free--
-    try {
-      await task()
-    } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free++
-      else next()
-    }
-  }
 }

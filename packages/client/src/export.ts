@@ -25,7 +25,7 @@ import {
 } from "@weighlock/tlog"
 import { requireSignedBundle, TileCache } from "./audit/bundle-proof.ts"
 import { readBounded } from "./audit/source.ts"
-import { forEach } from "./download.ts"
+import { forEach } from "./at-once.ts"
 import { createFile, makeFolder, replaceFile, syncFolder } from "./durable.ts"
 import { ClientError, diskError } from "./errors.ts"
 import { proveGrowth, requireNotShrunk } from "./growth.ts"

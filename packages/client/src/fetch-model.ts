@@ -1,14 +1,15 @@
 /** From a reference to verified bytes, in memory for a loader or in a folder for whoever needs files. */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
-import { lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
+import { chmod, type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises"
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
-import { type HashOptions, HashPool } from "@weighlock/manifest/node"
-import { downloadMissing, type Fetching, forEach } from "./download.ts"
+import { HashReader } from "@weighlock/manifest/node"
+import { forEach } from "./at-once.ts"
+import { downloadMissing, type Fetching, type Fresh } from "./download.ts"
 import { ClientError, diskError } from "./errors.ts"
 import { isLongDead, startHeartbeat } from "./heartbeat.ts"
-import { mismatch, writeAll } from "./receive.ts"
+import { mismatch } from "./receive.ts"
 import { resolve } from "./resolve.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
 
@@ -38,12 +39,19 @@ export async function fetchModel(reference: string, options: ClientOptions): Pro
   const wanted = parseFixedReference(reference)
   return await withHashes(options, wanted.host, async (session) => {
     const { manifest } = await resolve(session, wanted)
-    await downloadMissing(session, manifest.resources)
     const files = new Map<string, VerifiedFile>()
-    const progress = verifying(session, manifest)
-    for (const resource of manifest.resources)
-      files.set(resource.name, await readIntoMemory(session, resource, progress))
-    return { manifest, files } as unknown as VerifiedFiles
+    const onBytes = verifying(session, manifest)
+    const named = byDigest(manifest)
+    const have = async (resource: Resource, fresh: Fresh | null): Promise<void> => {
+      const bytes = fresh?.bytes ?? (await readIntoMemory(session, resource, onBytes))
+      for (const [at, { name, size, digest }] of named(resource).entries()) {
+        files.set(name, { name, size, digest, bytes: at === 0 ? bytes : bytes.slice() } as VerifiedFile)
+        if (at > 0 || (fresh?.bytes ?? null) !== null) onBytes(size)
+      }
+    }
+    await downloadMissing(session, manifest.resources, { keep: true, have })
+    const inOrder = manifest.resources.flatMap(({ name }) => files.get(name) ?? [])
+    return { manifest, files: new Map(inOrder.map((file) => [file.name, file])) } as unknown as VerifiedFiles
   })
 }
 
@@ -62,13 +70,10 @@ export async function pullModel(reference: string, folder: string, options: Clie
       () => undefined,
     )
     try {
-      const progress = verifying(session, manifest)
       const folders = foldersOf(temporary, manifest.resources)
       for (const path of folders) await mkdir(path, { recursive: true })
-      const named = Map.groupBy(manifest.resources, ({ digest }) => digest)
-      await downloadMissing(session, manifest.resources, async (digest) => {
-        for (const resource of named.get(digest) ?? []) await readIntoFolder(session, resource, temporary, progress)
-      })
+      const have = await intoFolder(session, manifest, temporary)
+      await downloadMissing(session, manifest.resources, { sync: true, have })
       await syncAll([...manifest.resources.map(({ name }) => pathBelow(temporary, name)), ...folders])
       await rename(temporary, target)
     } catch (error) {
@@ -82,14 +87,8 @@ export async function pullModel(reference: string, folder: string, options: Clie
   })
 }
 
-/** They hash what arrives and what comes out of the cache. Each costs 15 MB, and one keeps up with most disks. */
+/** They read and hash files. Each costs 15 MB, and one keeps up with what a network brings. */
 const threads = 1
-/** Bytes that are written, and hashed meanwhile, at a time: larger ones take more memory and no less time. */
-const block = 2 ** 18
-/** Of those at once: each of eight downloads fills one, the rest are being hashed and written. */
-const blocks = 24
-/** Of a file, bytes. */
-const large = 2 ** 23
 
 async function withHashes<T>(
   options: ClientOptions,
@@ -97,7 +96,7 @@ async function withHashes<T>(
   use: (session: Fetching) => Promise<T>,
 ): Promise<T> {
   return await withSession(options, host, async (session) => {
-    const hashes = new HashPool(threads, blocks, block)
+    const hashes = new HashReader(threads)
     try {
       return await use({ ...session, hashes, onProgress: downloadsFirst(session.onProgress) })
     } finally {
@@ -153,31 +152,51 @@ async function requireFree(target: string): Promise<void> {
 async function readIntoMemory(
   session: Fetching,
   resource: Resource,
-  progress: (bytes: number) => void,
-): Promise<VerifiedFile> {
-  const { name, size, digest } = resource
-  const bytes = new Uint8Array(size)
-  await readVerified(session, resource, { keep: (block, offset) => bytes.set(block, offset), onBytes: progress })
-  return { name, size, digest, bytes } as VerifiedFile
+  onBytes: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return await fromCache(session, resource, () => session.cache.load(session.hashes, resource, { onBytes }))
 }
 
-async function readIntoFolder(
+/**
+ * What puts the files in place. A fresh one that nobody else can write to gets a second name and is not written again; the
+ * cache has to doubt its entries anyway, so it does no harm that somebody may now change one through the folder. Others are
+ * copied, so no two folders share a file.
+ */
+async function intoFolder(
   session: Fetching,
-  resource: Resource,
+  manifest: VerifiedManifest,
   folder: string,
-  progress: (bytes: number) => void,
-): Promise<void> {
-  const file = await open(pathBelow(folder, resource.name), "wx")
-  try {
-    await readVerified(session, resource, {
-      keep: (block, offset) => writeAll(file, block, offset),
-      onBytes: progress,
-    })
-    // The disk has something to do while others still arrive.
-    if (resource.size > large) await file.datasync()
-  } finally {
-    await file.close()
+): Promise<(resource: Resource, fresh: Fresh | null) => Promise<void>> {
+  const onBytes = verifying(session, manifest)
+  const named = byDigest(manifest)
+  const mode = (await stat(folder)).mode & 0o666 // what a file that is made here would have
+  return async (resource, fresh) => {
+    const entry = session.cache.pathOf(resource.digest)
+    for (const [at, each] of named(resource).entries()) {
+      const path = pathBelow(folder, each.name)
+      if (at === 0 && fresh?.isOurs === true && (await linked(fresh.file, entry, path))) onBytes(each.size)
+      else await fromCache(session, each, () => session.cache.copy(session.hashes, each, path, { onBytes }))
+      await chmod(path, mode)
+    }
   }
+}
+
+/** `false` where there are no hard links, or when the entry is another file by now. */
+async function linked(file: FileHandle, entry: string, path: string): Promise<boolean> {
+  try {
+    await link(entry, path)
+  } catch {
+    return false
+  }
+  const [ours, found] = [await file.stat({ bigint: true }), await lstat(path, { bigint: true })]
+  if (ours.ino === found.ino && ours.dev === found.dev) return true
+  await unlink(path)
+  return false
+}
+
+function byDigest({ resources }: VerifiedManifest): (resource: Resource) => readonly Resource[] {
+  const named = Map.groupBy(resources, ({ digest }) => digest)
+  return ({ digest }) => named.get(digest) ?? []
 }
 
 function pathBelow(folder: string, name: string): string {
@@ -203,17 +222,17 @@ async function syncAll(paths: readonly string[]): Promise<void> {
 /** Others may prune the cache between a download and its reading: that often it is fetched again. */
 const mostPruned = 4
 
-/** A cache entry that does not match is fetched once more; a second mismatch is what was signed contradicting itself. */
-async function readVerified(
+/** A cache entry that does not match is fetched once more; a second mismatch is a cache that cannot be used. */
+async function fromCache<T>(
   session: Fetching,
   resource: Resource,
-  options: Pick<HashOptions, "keep" | "onBytes">,
-): Promise<void> {
+  use: () => Promise<T | "absent" | "wrong">,
+): Promise<Exclude<T, "absent" | "wrong">> {
   for (let [wrong, absent] = [0, 0]; ;) {
-    const found = await session.cache.read(session.hashes, resource, options)
-    if (found === "whole") return
+    const found = await use()
+    if (found !== "absent" && found !== "wrong") return found as Exclude<T, "absent" | "wrong">
     if (found === "wrong" && ++wrong > 1)
-      throw mismatch(`${resource.name}: the parts match what was signed, the whole does not`)
+      throw mismatch(`${resource.name}: was right when it came, and is not any more when it is read from the cache`)
     if (found === "absent" && ++absent > mostPruned)
       throw new ClientError("CACHE_UNUSABLE", `${resource.name} disappears from the cache before it can be read`, {
         hint: "something prunes the cache all the time: stop it, or set WEIGHLOCK_CACHE to a folder of its own",

@@ -7,6 +7,7 @@ import { Readable } from "node:stream"
 import { type Dispatcher, EnvHttpProxyAgent, request } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
+import { Incoming } from "./incoming.ts"
 import { problem } from "./problem.ts"
 import { retrying } from "./retry.ts"
 import { certificateHint, certificateProblem } from "./tls.ts"
@@ -41,9 +42,6 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
-/** A streamed answer; the caller reads `body` to its end or destroys it. */
-export type Streamed = Dispatcher.ResponseData
-
 export class Transport {
   readonly registry: URL
   readonly stores: StorePolicy
@@ -69,9 +67,16 @@ export class Transport {
     })
   }
 
-  /** Opens a GET at the registry, or at a store it named (then without the token). Not retried. */
-  async open(url: URL, headers: Record<string, string> = {}): Promise<Streamed> {
-    return await this.#request(url, { method: "GET", headers: { ...this.#authorization(url), ...headers } })
+  /** Opens a GET at the registry, or at a store it named (then without the token). Not retried. The caller reads it or stops it. */
+  async open(url: URL, headers: Record<string, string> = {}): Promise<Incoming> {
+    const broken = (cause: unknown): Error => this.broken(url, cause)
+    const incoming = new Incoming({ signal: this.#limit(headers["range"] !== undefined), broken })
+    const { origin, pathname, search } = url
+    this.#agent(url).dispatch(
+      { origin, path: pathname + search, method: "GET", headers: { ...this.#authorization(url), ...headers } },
+      incoming,
+    )
+    return await incoming.begun
   }
 
   /** Sends `length` bytes to a granted address: PUT only, no redirect, never with the token. */
@@ -101,7 +106,7 @@ export class Transport {
     await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()))
   }
 
-  async #send(url: URL, { method, body, contentType }: Exchange): Promise<Streamed> {
+  async #send(url: URL, { method, body, contentType }: Exchange): Promise<Dispatcher.ResponseData> {
     const headers: Record<string, string> = { ...this.#authorization(url), accept: "application/json" }
     if (contentType !== undefined) headers["content-type"] = contentType
     return await this.#request(url, { method, headers, ...(body === undefined ? {} : { body }) })
@@ -110,16 +115,19 @@ export class Transport {
   async #request(
     url: URL,
     options: { method: Exchange["method"]; headers: Record<string, string>; body?: Uint8Array | Readable },
-  ): Promise<Streamed> {
-    const timeout = AbortSignal.timeout(
-      options.method === "PUT" || options.headers["range"] !== undefined ? 20 * callTimeout : callTimeout,
-    )
-    const signal = this.#signal === undefined ? timeout : AbortSignal.any([this.#signal, timeout])
+  ): Promise<Dispatcher.ResponseData> {
+    const signal = this.#limit(options.method === "PUT")
     try {
       return await request(url, { ...options, dispatcher: this.#agent(url), signal })
     } catch (cause) {
       throw this.broken(url, cause)
     }
+  }
+
+  /** The caller's signal, and the time that one exchange may take: longer when it moves a part of a file. */
+  #limit(isPart: boolean): AbortSignal {
+    const timeout = AbortSignal.timeout(isPart ? 20 * callTimeout : callTimeout)
+    return this.#signal === undefined ? timeout : AbortSignal.any([this.#signal, timeout])
   }
 
   /** What a failed connection or a broken stream means. */

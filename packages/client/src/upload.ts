@@ -15,7 +15,7 @@ import {
   type Resource,
 } from "@weighlock/manifest"
 import { ClientError, unavailable } from "./errors.ts"
-import { forEach, Slots } from "./download.ts"
+import { forEach, Slots } from "./at-once.ts"
 import type { Session } from "./session.ts"
 
 const partsAtOnce = 8

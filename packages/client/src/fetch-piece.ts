@@ -1,0 +1,128 @@
+/** One piece of a file, from the registry or the store it sends us to: exactly the range that was asked for, written in its place. */
+import type { FileHandle } from "node:fs/promises"
+import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
+import type { Slots } from "./at-once.ts"
+import { ClientError } from "./errors.ts"
+import type { Incoming } from "./incoming.ts"
+import { type Expected, mismatch, receive } from "./receive.ts"
+import { problem } from "./problem.ts"
+import type { Session } from "./session.ts"
+
+export interface Piece extends Expected {
+  readonly resource: Resource
+  /** Which one, from 0. */
+  readonly at: number
+  /** Of its first byte in the file. */
+  readonly offset: number
+  /** SHA-256, hex. */
+  readonly digest: string
+}
+
+/** Where the pieces of one file come from and go to. */
+export interface Target {
+  readonly file: FileHandle
+  /** The system lets one at a time write to a file: others would burn processor time waiting for that. */
+  readonly writes: Slots
+  /** With the store that the registry sent us to, for as long as that link holds. */
+  link: URL | null
+  /** Told that bytes move. What it throws is thrown on. */
+  moved(): void
+}
+
+export function piecesOf(resource: Resource): Piece[] {
+  const { name, digest, size, parts } = resource
+  if (parts === undefined) return [{ resource, at: 0, name, offset: 0, length: size, digest }]
+  return parts.digests.map((part, at) => ({
+    resource,
+    at,
+    name: `${name} part ${at + 1}`,
+    offset: at * partSizeFor(size),
+    length: partLength(resource, at),
+    digest: part,
+  }))
+}
+
+/** Its length is right when this resolves; what the bytes are is for the caller to look at. */
+export async function fetchPiece(session: Session, target: Target, piece: Piece): Promise<void> {
+  await session.transport.retrying(async (alive) => {
+    const answer = await openPiece(session, target, piece)
+    const moved = (): void => {
+      alive()
+      target.moved()
+    }
+    try {
+      await receive(answer, piece, { ...target, moved })
+    } finally {
+      answer.stop()
+    }
+  })
+}
+
+/** One redirect at most, to a store that the policy allows; then exactly the range that was asked for. */
+async function openPiece(session: Session, target: Target, piece: Piece): Promise<Incoming> {
+  const { transport } = session
+  const { resource, offset, length } = piece
+  const range: Record<string, string> =
+    resource.parts === undefined ? {} : { range: `bytes=${offset}-${offset + length - 1}` }
+  if (target.link !== null) {
+    const url = target.link
+    const answer = await transport.open(url, range)
+    if (answer.statusCode !== 403) return await expectBytes(url, answer, piece)
+    await answer.dump() // the link has run out
+    target.link = null
+  }
+  const first = new URL(`api/v1/blobs/sha256/${resource.digest}`, transport.registry)
+  const answer = await transport.open(first, range)
+  if (answer.statusCode !== 307) return await expectBytes(first, answer, piece)
+  await answer.dump()
+  const location = answer.headers["location"]
+  const url = transport.stores.check(typeof location === "string" ? location : "")
+  const opened = await expectBytes(url, await transport.open(url, range), piece)
+  target.link = url
+  return opened
+}
+
+async function expectBytes(url: URL, answer: Incoming, piece: Piece): Promise<Incoming> {
+  const { statusCode, headers } = answer
+  const ranged = piece.resource.parts !== undefined
+  const expected = rangeOf(piece)
+  if (statusCode === (ranged ? 206 : 200) && (!ranged || headers["content-range"] === expected)) return answer
+  try {
+    requireSameSize(url, answer, piece)
+    if (statusCode >= 400) throw problem(statusCode, await beginning(answer), `${piece.name} from ${url.origin}`)
+    const sent = ranged && statusCode === 206 ? `${String(headers["content-range"])} for ${expected}` : statusCode
+    throw new ClientError("PROTOCOL", `${url.origin} answered ${sent} to a question for ${piece.name}`)
+  } finally {
+    answer.stop()
+  }
+}
+
+/** A signed manifest lists these bytes: a store that has none, fewer or more of them has other bytes (contract: exit 13). */
+function requireSameSize(url: URL, { statusCode, headers }: Incoming, { resource, name }: Piece): void {
+  if (statusCode === 404) throw mismatch(`${name} is signed, but ${url.origin} does not have it`)
+  if (resource.parts === undefined) return
+  const total = /^bytes [0-9]{1,16}-[0-9]{1,16}\/([0-9]{1,16})$/.exec(String(headers["content-range"]))?.[1]
+  const otherSize = statusCode === 206 && total !== undefined && Number(total) !== resource.size
+  const isEmpty = statusCode === 200 && headers["content-length"] === "0"
+  if (statusCode === 416 || otherSize || isEmpty)
+    throw mismatch(`${resource.name}: ${url.origin} does not have the signed ${resource.size} bytes`)
+}
+
+function rangeOf({ resource, offset, length }: Piece): string {
+  return `bytes ${offset}-${offset + length - 1}/${resource.size}`
+}
+
+/** Of an error page. */
+async function beginning(answer: Incoming): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  try {
+    await answer.read((chunk) => {
+      chunks.push(chunk)
+      if ((size += chunk.length) > 65_536) answer.stop()
+    })
+  } catch {
+    // What came is what there is.
+  }
+  return Buffer.concat(chunks).subarray(0, 65_536)
+}
