@@ -8,7 +8,7 @@ import type { Hashed, HashReader } from "@weighlock/manifest/node"
 import { setTimeout as pause } from "node:timers/promises"
 import { forEach, Slots } from "./at-once.ts"
 import { diskError, unavailable } from "./errors.ts"
-import { fetchPiece, type Piece, piecesOf } from "./fetch-piece.ts"
+import { fetchPiece, type Piece } from "./fetch-piece.ts"
 import { Overtaken, type Partial } from "./partials.ts"
 import { mismatch } from "./receive.ts"
 import type { Session } from "./session.ts"
@@ -19,8 +19,6 @@ const parallel = 8
 const longestPause = 200
 /** How long what others are fetching may stand still, ms: twice as long as they themselves wait for a byte. */
 const patience = 60_000
-/** Bytes that may come in vain: of a larger file every part is looked at as soon as it is there. */
-const judgedWhole = 2 ** 28
 
 /** A session that moves files, and the threads that hash them. */
 export interface Fetching extends Session {
@@ -155,30 +153,25 @@ class Download {
     const { hashes } = this.#session
     const moved = (): void => partial.moved()
     const target = { file, moved, writes: new Slots(1), link: null }
-    const pieces = piecesOf(resource)
-    const whole = new Whole(hashes, file, pieces, { keep: this.#wishes.keep === true, onBytes: moved })
+    const whole = new Whole(hashes, file, resource, { keep: this.#wishes.keep === true, onBytes: moved })
     const syncs = new Syncs(file)
-    const adopted = new Set<Piece>()
+    const adopted: Piece[] = []
     try {
-      await forEach(pieces, parallel, (piece) =>
+      await forEach(whole.pieces, parallel, (piece) =>
         this.#slots.run(async () => {
-          if (partial.adopted && (await isRight(hashes, partial, piece))) adopted.add(piece)
+          if (partial.adopted && (await isRight(hashes, partial, piece))) adopted.push(piece)
           else await fetchPiece(this.#session, target, piece)
-          if (resource.size > judgedWhole && !adopted.has(piece)) await requireRight(hashes, partial, [piece])
           whole.has(piece)
           if (this.#wishes.sync === true) syncs.begin()
           arrived(piece.length)
         }, resource),
       )
-      const hashed = await whole.end().catch(cutShort)
-      if (hashed?.digest !== resource.digest) {
-        const fetched = pieces.filter((piece) => !adopted.has(piece))
-        await requireRight(hashes, partial, fetched)
-        await disown(hashes, partial, adopted)
-        throw mismatch(`${resource.name}: the parts match what was signed, the whole does not`)
-      }
+      const hashed = await whole.end()
       await syncs.end()
       return hashed
+    } catch (error) {
+      if (isWrong(error)) await disown(hashes, partial, adopted)
+      throw cutShort(error, resource)
     } finally {
       await whole.forget()
       await syncs.end().catch(() => undefined)
@@ -217,24 +210,18 @@ async function claim({ cache }: Session, resource: Resource): Promise<Partial | 
   }
 }
 
-async function hashOf(hashes: HashReader, partial: Partial, { offset, length }: Piece): Promise<string | null> {
+async function isRight(hashes: HashReader, partial: Partial, { offset, length, digest }: Piece): Promise<boolean> {
   const range = { start: offset, size: length }
-  const hashed = await hashes.hash(partial.file, range, { onBytes: () => partial.moved() }).catch(cutShort)
-  return hashed?.digest ?? null
-}
-
-/** Somebody made the file shorter: no more right than other bytes. */
-function cutShort(error: unknown): null {
-  if ((error as { code?: unknown }).code === "FILE_CHANGED") return null
-  throw error
-}
-
-async function isRight(hashes: HashReader, partial: Partial, piece: Piece): Promise<boolean> {
-  return (await hashOf(hashes, partial, piece)) === piece.digest
+  try {
+    return (await hashes.hash(partial.file, range, { onBytes: () => partial.moved() })).digest === digest
+  } catch (error) {
+    if (isCutShort(error)) return false
+    throw error
+  }
 }
 
 /** Parts that were right and are not any more: somebody else writes to this file, and it is nobody's. Throws Overtaken. */
-async function disown(hashes: HashReader, partial: Partial, pieces: Iterable<Piece>): Promise<void> {
+async function disown(hashes: HashReader, partial: Partial, pieces: readonly Piece[]): Promise<void> {
   for (const piece of pieces) {
     if (await isRight(hashes, partial, piece)) continue
     await partial.remove()
@@ -242,15 +229,17 @@ async function disown(hashes: HashReader, partial: Partial, pieces: Iterable<Pie
   }
 }
 
-/** Throws DIGEST_MISMATCH, naming the first that is not. */
-async function requireRight(hashes: HashReader, partial: Partial, pieces: readonly Piece[]): Promise<void> {
-  for (const piece of pieces) {
-    const found = await hashOf(hashes, partial, piece)
-    if (found !== piece.digest)
-      throw mismatch(
-        `${piece.name}: signed sha256:${piece.digest}, received ${found === null ? "less" : `sha256:${found}`}`,
-      )
-  }
+function isWrong(error: unknown): boolean {
+  return isCutShort(error) || (error as { code?: unknown }).code === "DIGEST_MISMATCH"
+}
+
+function isCutShort(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "FILE_CHANGED"
+}
+
+/** Somebody made the file shorter after it was written: no more right than other bytes. */
+function cutShort(error: unknown, { name, size }: Resource): unknown {
+  return isCutShort(error) ? mismatch(`${name}: the cache's copy lost some of the signed ${size} bytes`) : error
 }
 
 function distinct(resources: readonly Resource[]): Resource[] {

@@ -1,7 +1,12 @@
-/** A file that is hashed behind whoever writes it: from front to back, as far as its pieces are there. */
+/**
+ * A file that is hashed behind whoever writes it: from front to back, as far as its pieces are there, each piece and the
+ * whole from one read.
+ */
 import type { FileHandle } from "node:fs/promises"
+import type { Resource } from "@weighlock/manifest"
 import type { Hashed, HashReader, Reading } from "@weighlock/manifest/node"
-import type { Piece } from "./fetch-piece.ts"
+import { type Piece, piecesOf } from "./fetch-piece.ts"
+import { mismatch } from "./receive.ts"
 
 export interface WholeOptions {
   /** The bytes are to stay in memory. */
@@ -13,51 +18,63 @@ export interface WholeOptions {
 export class Whole {
   readonly #hashes: HashReader
   readonly #file: FileHandle
-  readonly #pieces: readonly Piece[]
-  readonly #size: number
+  /** In order. */
+  readonly pieces: readonly Piece[]
+  readonly #resource: Resource
+  #failure: { readonly error: unknown } | null = null
   readonly #options: WholeOptions
   #reading: Reading | null = null
   readonly #there = new Set<number>()
   #next = 0
   #work = Promise.resolve()
 
-  constructor(hashes: HashReader, file: FileHandle, pieces: readonly Piece[], options: WholeOptions) {
+  constructor(hashes: HashReader, file: FileHandle, resource: Resource, options: WholeOptions) {
     this.#hashes = hashes
     this.#file = file
-    this.#pieces = pieces
-    this.#size = pieces.reduce((sum, { length }) => sum + length, 0)
+    this.#resource = resource
+    this.pieces = piecesOf(resource)
     this.#options = options
   }
 
-  /** The piece is written. */
+  /** The piece is written. Throws what was found out about earlier ones: DIGEST_MISMATCH, FILE_CHANGED, what `onBytes` throws. */
   has({ at }: Piece): void {
-    if (this.#pieces.length === 1) return
+    if (this.#failure !== null) throw this.#failure.error
+    if (this.pieces.length === 1) return
     this.#there.add(at)
     this.#reading ??= this.#begin()
     for (
-      let piece = this.#pieces[this.#next];
+      let piece = this.pieces[this.#next];
       piece && this.#there.delete(this.#next);
-      piece = this.#pieces[++this.#next]
+      piece = this.pieces[++this.#next]
     )
       this.#follow(this.#reading, piece)
   }
 
   #begin(): Reading {
     const { keep, onBytes } = this.#options
-    return this.#hashes.begin(this.#file, { onBytes, ...(keep ? { keep: this.#size } : {}) })
+    return this.#hashes.begin(this.#file, { onBytes, ...(keep ? { keep: this.#resource.size } : {}) })
   }
 
-  #follow(reading: Reading, { length }: Piece): void {
-    this.#work = this.#work.then(() => reading.next(length))
-    this.#work.catch(() => undefined) // `end` throws it
+  #follow(reading: Reading, piece: Piece): void {
+    this.#work = this.#work
+      .then(async () => requireDigest(piece, await reading.nextPart(piece.length)))
+      .catch((error: unknown) => {
+        throw (this.#failure ??= { error }).error
+      })
+    this.#work.catch(() => undefined) // `has` and `end` throw it
   }
 
-  /** Once every piece is there. */
+  /** Once every piece is there: DIGEST_MISMATCH unless all of them and the whole are what was signed. Throws as `has` does. */
   async end(): Promise<Hashed> {
     await this.#work
-    return this.#reading === null
-      ? await this.#hashes.hash(this.#file, { start: 0, size: this.#size }, this.#options)
-      : await this.#reading.end()
+    const hashed =
+      this.#reading === null
+        ? await this.#hashes.hash(this.#file, { start: 0, size: this.#resource.size }, this.#options)
+        : await this.#reading.end()
+    const { name, digest } = this.#resource
+    if (hashed.digest === digest) return hashed
+    if (this.#reading === null) throw wrong(name, digest, hashed.digest)
+    throw mismatch(`${name}: the parts match what was signed, the whole does not`)
   }
 
   /** Instead of `end`, or after it failed. The file may be closed afterwards. */
@@ -65,4 +82,12 @@ export class Whole {
     await this.#work.catch(() => undefined)
     await this.#reading?.forget()
   }
+}
+
+function requireDigest({ name, digest }: Piece, found: string): void {
+  if (found !== digest) throw wrong(name, digest, found)
+}
+
+function wrong(name: string, signed: string, found: string): Error {
+  return mismatch(`${name}: signed sha256:${signed}, received sha256:${found}`)
 }

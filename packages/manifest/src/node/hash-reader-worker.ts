@@ -7,6 +7,8 @@ import type { Numbered } from "./lane.ts"
 
 interface Reading {
   readonly hash: Hash
+  /** Of the part that is being read. */
+  part: Hash | null
   /** Where the bytes stay, or null. */
   readonly kept: Uint8Array<ArrayBuffer> | null
   at: number
@@ -27,26 +29,31 @@ parentPort?.on("message", (order: Numbered<ReadOrder>) => {
   }
 })
 
-function answer({ stream, fd, start, length, keep, then }: ReadOrder): [ReadReply, ArrayBuffer[]] {
+function answer({ stream, fd, start, length, keep, part, then }: ReadOrder): [ReadReply, ArrayBuffer[]] {
   if (then === "forget") {
     readings.delete(stream)
     return [{}, []]
   }
-  const reading: Reading = readings.get(stream) ?? {
-    hash: createHash("sha256"),
-    kept: keep === null ? null : new Uint8Array(keep),
-    at: 0,
-  }
-  if (then === "go on") readings.set(stream, reading)
-  else readings.delete(stream)
-  const isWhole = read(reading, fd, start, length)
-  if (!isWhole) {
+  const reading = readings.get(stream) ?? begin(keep)
+  readings.set(stream, reading)
+  if (part !== "none") reading.part ??= createHash("sha256")
+  if (!read(reading, fd, start, length)) {
     readings.delete(stream)
     return [{ short: true }, []]
   }
-  if (then === "go on") return [{}, []]
-  const digest = reading.hash.digest("hex")
-  return reading.kept === null ? [{ digest }, []] : [{ digest, bytes: reading.kept }, [reading.kept.buffer]]
+  if (then === "end") {
+    readings.delete(stream)
+    const digest = reading.hash.digest("hex")
+    return reading.kept === null ? [{ digest }, []] : [{ digest, bytes: reading.kept }, [reading.kept.buffer]]
+  }
+  if (part !== "end") return [{}, []]
+  const digest = reading.part?.digest("hex") ?? ""
+  reading.part = null
+  return [{ digest }, []]
+}
+
+function begin(keep: number | null): Reading {
+  return { hash: createHash("sha256"), part: null, kept: keep === null ? null : new Uint8Array(keep), at: 0 }
 }
 
 function read(reading: Reading, fd: number, start: number, length: number): boolean {
@@ -55,7 +62,9 @@ function read(reading: Reading, fd: number, start: number, length: number): bool
     const memory = reading.kept?.subarray(reading.at, reading.at + most) ?? block.subarray(0, most)
     const count = readSync(fd, memory, 0, most, start + done)
     if (count === 0) return false
-    reading.hash.update(memory.subarray(0, count))
+    const got = memory.subarray(0, count)
+    reading.hash.update(got)
+    reading.part?.update(got)
     reading.at += count
     done += count
   }

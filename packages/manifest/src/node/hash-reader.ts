@@ -17,13 +17,14 @@ export interface Range {
   readonly size: number
 }
 
-/** `stream` names a running hash. `keep`: bytes to hold in memory, together. */
+/** `stream` names a running hash. `keep`: bytes to hold in memory, together. `part`: they belong to a part, and may be its last. */
 export interface ReadOrder {
   readonly stream: number
   readonly fd: number
   readonly start: number
   readonly length: number
   readonly keep: number | null
+  readonly part: "none" | "go on" | "end"
   readonly then: "go on" | "end" | "forget"
 }
 export interface ReadReply {
@@ -59,6 +60,7 @@ export interface Hashed {
   readonly bytes: Uint8Array<ArrayBuffer> | null
 }
 
+const nothing = { start: 0, length: 0, part: "none" } as const
 /** Of one order, bytes: a few milliseconds of a thread that others wait for too. */
 const step = 2 ** 23
 /** Bytes that are hashed sooner than a thread is told of them. */
@@ -80,27 +82,38 @@ export class Reading {
 
   /** The next `size` bytes; one call after the other. FILE_CHANGED when the file ends before; what reading throws. */
   async next(size: number): Promise<void> {
-    for (let left = size; left > 0;) {
+    await this.#read(size, () => "none")
+  }
+
+  /** The same, and what these bytes alone hash to: SHA-256, hex. */
+  async nextPart(size: number): Promise<string> {
+    return (await this.#read(size, (left) => (left === 0 ? "end" : "go on"))).digest ?? ""
+  }
+
+  async #read(size: number, part: (left: number) => ReadOrder["part"]): Promise<ReadReply> {
+    let [left, reply]: [number, ReadReply] = [size, {}]
+    while (left > 0) {
       this.#options.signal?.throwIfAborted()
       const length = Math.min(step, left)
-      await this.#run({ start: this.#at, length, then: "go on" })
-      this.#at += length
       left -= length
+      reply = await this.#run({ start: this.#at, length, part: part(left), then: "go on" })
+      this.#at += length
       this.#options.onBytes?.(length)
     }
+    return reply
   }
 
   async end(): Promise<Hashed> {
-    const { digest = "", bytes = null } = await this.#run({ start: 0, length: 0, then: "end" })
+    const { digest = "", bytes = null } = await this.#run({ ...nothing, then: "end" })
     return { digest, bytes }
   }
 
   /** Instead of `end`. */
   async forget(): Promise<void> {
-    await this.#run({ start: 0, length: 0, then: "forget" }).catch(() => undefined)
+    await this.#run({ ...nothing, then: "forget" }).catch(() => undefined)
   }
 
-  async #run(order: Pick<ReadOrder, "start" | "length" | "then">): Promise<ReadReply> {
+  async #run(order: Pick<ReadOrder, "start" | "length" | "part" | "then">): Promise<ReadReply> {
     const reply = await this.#lane.run({ ...this.#order, ...order })
     if (reply.short === true) throw ended()
     if (reply.failure !== undefined) throw Object.assign(new Error(reply.failure.message), reply.failure)
