@@ -99,6 +99,21 @@ test("a range of an open file is those bytes; one that reaches past its end is r
     await assert.rejects(pool.hashRange(file, { start, size: bytes.length }), { code: "FILE_CHANGED" })
 })
 
+test("what the system says of a file that cannot be read is thrown on, and the pool goes on", async (t) => {
+  const path = join(tempFolder(t), "x")
+  writeFileSync(path, new Uint8Array(mib))
+  const file = await open(path, "a") // not for reading
+  t.after(() => file.close())
+  for (const keep of [undefined, () => undefined])
+    await assert.rejects(pool.hashRange(file, { start: 0, size: mib }, keep === undefined ? {} : { keep }), {
+      code: "EBADF",
+      syscall: "read",
+      message: "EBADF: bad file descriptor, read",
+    })
+  const bytes = randomBytes(mib)
+  assert.equal((await pool.hashBytes(chunks(bytes, mib), mib)).digest, sha256(bytes))
+})
+
 test("flags of the program that imports it do not reach the threads", () => {
   const script = `
 import { HashPool } from ${JSON.stringify(import.meta.resolve("@weighlock/manifest/node"))}

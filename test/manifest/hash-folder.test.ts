@@ -98,29 +98,79 @@ test("parts are left out when nobody asks", async (t) => {
   writeFileSync(path, bytesOf(9 * mib))
   assert.equal((await withPool(t, (pool) => pool.hashFile(path))).parts, undefined)
 })
-test("a sparse 1 GiB file: right, and memory stays flat", async (t) => {
-  const path = join(tempFolder(t), "sparse")
-  const file = openSync(path, "w")
-  ftruncateSync(file, 1024 * mib)
-  closeSync(file)
-  await withPool(t, async (pool) => {
-    const warm = join(path, "..", "warm")
-    writeFileSync(warm, Buffer.alloc(40 * mib))
-    await pool.hashFile(warm, { parts: true })
-    const before = process.memoryUsage.rss()
-    let peak = 0
-    let total = 0
-    const onBytes = (count: number): void => {
-      total += count
-      peak = Math.max(peak, process.memoryUsage.rss())
-    }
-    const { digest, parts } = await pool.hashFile(path, { parts: true, onBytes })
-    assert.equal(digest, "49bc20df15e412a64472421e13fe86ff1c5165e18b2afccf160d4dc19fe68a14")
-    assert.equal(parts?.length, 1024 / 8)
-    assert.equal(total, 1024 * mib)
-    assert.ok(peak - before < 64 * mib, `grew by ${((peak - before) / mib).toFixed(0)} MiB`)
-    assert.equal(partSizeFor(1024 * mib), 8 * mib)
+for (const wanted of [true, false]) {
+  test(`a sparse 1 GiB file${wanted ? ", whole and parts" : ""}: right, and memory stays flat`, async (t) => {
+    const path = join(tempFolder(t), "sparse")
+    const file = openSync(path, "w")
+    ftruncateSync(file, 1024 * mib)
+    closeSync(file)
+    await withPool(t, async (pool) => {
+      const warm = join(path, "..", "warm")
+      writeFileSync(warm, Buffer.alloc(40 * mib))
+      await pool.hashFile(warm, { parts: wanted })
+      const before = process.memoryUsage.rss()
+      let peak = 0
+      let total = 0
+      const onBytes = (count: number): void => {
+        total += count
+        peak = Math.max(peak, process.memoryUsage.rss())
+      }
+      const { digest, parts } = await pool.hashFile(path, { parts: wanted, onBytes })
+      assert.equal(digest, "49bc20df15e412a64472421e13fe86ff1c5165e18b2afccf160d4dc19fe68a14")
+      assert.equal(parts?.length, wanted ? 1024 / 8 : undefined)
+      assert.equal(total, 1024 * mib)
+      assert.ok(peak - before < 64 * mib, `grew by ${((peak - before) / mib).toFixed(0)} MiB`)
+      assert.equal(partSizeFor(1024 * mib), 8 * mib)
+    })
   })
+}
+
+/** Holes only: nothing to write, and long to hash. */
+function longFile(t: TestContext): string {
+  const path = join(tempFolder(t), "long")
+  const file = openSync(path, "w")
+  ftruncateSync(file, 64 * 1024 * mib)
+  closeSync(file)
+  return path
+}
+for (const parts of [true, false]) {
+  test(`stopped in the middle of a long file${parts ? ", whole and parts" : ""}: the signal's reason, and the pool goes on`, async (t) => {
+    const path = longFile(t)
+    const stop = new AbortController()
+    const reason = new Error("enough")
+    await withPool(t, async (pool) => {
+      const onBytes = (): void => stop.abort(reason)
+      await assert.rejects(pool.hashFile(path, { parts, signal: stop.signal, onBytes }), reason)
+      await assert.rejects(pool.hashFile(path, { parts, signal: stop.signal }), reason)
+      const fault = new Error("no more")
+      const failing = (): void => {
+        throw fault
+      }
+      await assert.rejects(pool.hashFile(path, { parts, onBytes: failing }), fault)
+      const short = join(path, "..", "short")
+      writeFileSync(short, bytesOf(mib))
+      assert.equal((await pool.hashFile(short, { parts })).digest, sha256(bytesOf(mib)))
+    })
+  })
+}
+test("a long file holds up no short one on the same thread", async (t) => {
+  const path = longFile(t)
+  const short = join(path, "..", "short")
+  writeFileSync(short, bytesOf(mib))
+  const stop = new AbortController()
+  const reason = new Error("enough")
+  await withPool(
+    t,
+    async (pool) => {
+      const begun = Promise.withResolvers<void>()
+      const long = assert.rejects(pool.hashFile(path, { signal: stop.signal, onBytes: () => begun.resolve() }), reason)
+      await begun.promise
+      assert.equal((await pool.hashFile(short)).digest, sha256(bytesOf(mib)))
+      stop.abort(reason)
+      await long
+    },
+    1,
+  )
 })
 
 const changes: Record<string, (path: string) => void> = {
@@ -140,8 +190,10 @@ const changes: Record<string, (path: string) => void> = {
     utimesSync(path, new Date(1000), new Date(1000))
   },
 }
-for (const [how, change] of Object.entries(changes)) {
-  test(`FILE_CHANGED: a file that ${how} while it is read`, async (t) => {
+for (const [how, change, parts] of Object.entries(changes).flatMap(([how, change]) =>
+  [true, false].map((parts) => [how, change, parts] as const),
+)) {
+  test(`FILE_CHANGED: a file that ${how} while it is read${parts ? ", whole and parts" : ""}`, async (t) => {
     const path = join(tempFolder(t), "x")
     writeFileSync(path, bytesOf(9 * mib))
     utimesSync(path, new Date(1000), new Date(1000))
@@ -153,7 +205,7 @@ for (const [how, change] of Object.entries(changes)) {
           if (!done) change(path)
           done = true
         }
-        await assert.rejects(pool.hashFile(path, { parts: true, onBytes }), { code: "FILE_CHANGED" })
+        await assert.rejects(pool.hashFile(path, { parts, onBytes }), { code: "FILE_CHANGED" })
         assert.equal((await pool.hashFile(path)).digest.length, 64) // the pool is fit for use
       },
       2,

@@ -1,17 +1,18 @@
 /**
- * Hashes files in worker threads: each byte is read once, into a fixed ring of shared memory, and the whole-file digest
- * and the part digests of one file are computed side by side. Memory is flat whatever the size of the files.
+ * Hashes files in worker threads: each byte is read once. A file of which only the digest is wanted is read by the thread
+ * that hashes it; else the bytes go into a fixed ring of shared memory, and the whole-file digest and the part digests of
+ * one file are computed side by side. Memory is flat whatever the size of the files.
  */
 import { createHash } from "node:crypto"
 import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { availableParallelism } from "node:os"
-import { Worker } from "node:worker_threads"
 import { limits, ManifestError, partSizeFor } from "../index.ts"
+import { HashReader, type Range } from "./hash-reader.ts"
+import { Lane } from "./lane.ts"
 
 /** `stream` names a running hash; `end` asks for its digest. Lengths in bytes. */
 export interface HashOrder {
-  readonly id: number
   readonly stream: number
   readonly memory: SharedArrayBuffer
   readonly offset: number
@@ -19,7 +20,6 @@ export interface HashOrder {
   readonly end: boolean
 }
 export interface HashReply {
-  readonly id: number
   readonly digest?: string
 }
 
@@ -44,12 +44,6 @@ export interface HashOptions {
   readonly keep?: (block: Uint8Array, offset: number) => Promise<void> | void
 }
 
-/** Bytes of an open file: `size` of them from `start` on. */
-export interface Range {
-  readonly start: number
-  readonly size: number
-}
-
 /** Fills a place in memory, as far as one read goes; 0 at the end. */
 interface ByteSource {
   read(memory: Uint8Array, offset: number, length: number): Promise<{ readonly bytesRead: number }>
@@ -60,49 +54,9 @@ const slotsPerThread = 8
 /** Bytes that are hashed sooner than a thread is told of them. */
 const little = 2 ** 16
 
-class Lane {
-  #worker: Worker | null = null
-  readonly #waiting = new Map<number, { resolve: (digest: string) => void; reject: (error: Error) => void }>()
-  #next = 0
-  /** The thread died, and what its streams had begun with it: nothing may go on from there. */
-  #failure: Error | null = null
-
-  #start(): Worker {
-    // tsc does not rewrite this name: the sources run as .ts, the package as .js.
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
-    // The flags of whoever imports us are theirs: `node --input-type=module -e …` would be handed on, and refused.
-    const worker = new Worker(new URL(`./hash-worker.${extension}`, import.meta.url), { execArgv: [] })
-    worker.on("message", ({ id, digest }: HashReply) => {
-      this.#waiting.get(id)?.resolve(digest ?? "")
-      this.#waiting.delete(id)
-      if (this.#waiting.size === 0) worker.unref()
-    })
-    worker.on("error", (error: Error) => {
-      this.#failure = error
-      for (const { reject } of this.#waiting.values()) reject(error)
-      this.#waiting.clear()
-    })
-    return worker
-  }
-
-  run(order: Omit<HashOrder, "id">): Promise<string> {
-    if (this.#failure !== null) return Promise.reject(this.#failure)
-    const id = this.#next++
-    const worker = (this.#worker ??= this.#start())
-    worker.ref()
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
-      worker.postMessage({ ...order, id } satisfies HashOrder)
-    })
-  }
-
-  async close(): Promise<void> {
-    await this.#worker?.terminate()
-  }
-}
-
 export class HashPool {
-  readonly #lanes: readonly Lane[]
+  readonly #reader: HashReader
+  readonly #lanes: readonly Lane<HashOrder, HashReply>[]
   readonly #slotSize: number
   readonly #memory: SharedArrayBuffer
   readonly #free: number[]
@@ -117,7 +71,8 @@ export class HashPool {
     slotSize: number = defaultSlot,
   ) {
     this.#slotSize = slotSize
-    this.#lanes = Array.from({ length: threads }, () => new Lane())
+    this.#reader = new HashReader(threads)
+    this.#lanes = Array.from({ length: threads }, () => new Lane("hash-worker"))
     this.#memory = new SharedArrayBuffer(slots * slotSize)
     this.#free = Array.from({ length: slots }, (_, slot) => slot)
   }
@@ -135,7 +90,7 @@ export class HashPool {
     try {
       const before = await file.stat({ bigint: true })
       if (!before.isFile()) throw new ManifestError("FILE_UNREADABLE", `${path} is not a regular file`)
-      const digests = await this.#hash(file, Number(before.size), path, options)
+      const digests = await this.#hashRange(file, { start: 0, size: Number(before.size) }, path, options)
       const after = await file.stat({ bigint: true })
       for (const field of ["ino", "size", "mtimeNs", "ctimeNs"] as const) {
         if (before[field] !== after[field]) throw changed(path)
@@ -147,16 +102,8 @@ export class HashPool {
   }
 
   /** Of a part of a file that the caller opened and looked at. FILE_CHANGED when the file ends before it. */
-  async hashRange(file: FileHandle, { start, size }: Range, options: HashOptions = {}): Promise<FileDigests> {
-    let at = start
-    const source: ByteSource = {
-      async read(memory, offset, length) {
-        const { bytesRead } = await file.read(memory, offset, length, at)
-        at += bytesRead
-        return { bytesRead }
-      },
-    }
-    return await this.#hash(source, size, "the file", options)
+  async hashRange(file: FileHandle, range: Range, options: HashOptions = {}): Promise<FileDigests> {
+    return await this.#hashRange(file, range, "the file", options)
   }
 
   /** Of bytes that come from elsewhere: exactly `size` of them, or FILE_CHANGED; what reading them throws is thrown on. */
@@ -172,7 +119,17 @@ export class HashPool {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.close()))
+    await Promise.all([this.#reader, ...this.#lanes].map((threads) => threads.close()))
+  }
+
+  async #hashRange(file: FileHandle, range: Range, path: string, options: HashOptions): Promise<FileDigests> {
+    const { parts, keep, ...reading } = options
+    if (parts === true || keep !== undefined)
+      return await this.#hash(rangeSource(file, range.start), range.size, path, options)
+    const { digest } = await this.#reader.hash(file, range, reading).catch((cause: unknown) => {
+      throw cause instanceof ManifestError && cause.code === "FILE_CHANGED" ? changed(path) : cause
+    })
+    return { size: range.size, digest }
   }
 
   async #hash(file: ByteSource, size: number, path: string, options: HashOptions): Promise<FileDigests> {
@@ -183,8 +140,8 @@ export class HashPool {
     const stream = this.#nextStream++
     const orders: Promise<unknown>[] = []
     let partStream = this.#nextStream++
-    const parts: Promise<string>[] = []
-    let whole: Promise<string> | null = null
+    const parts: Promise<HashReply>[] = []
+    let whole: Promise<HashReply> | null = null
     let kept = Promise.resolve()
     let failure: { readonly error: unknown } | null = null
     const failed = (error: unknown): void => void (failure ??= { error })
@@ -218,10 +175,14 @@ export class HashPool {
         options.onBytes?.(length)
         throwFirst(failure)
       } while (at < size)
-      const digest = await whole
+      const { digest = "" } = await whole
       await Promise.all(orders)
       throwFirst(failure)
-      return { size, digest, ...(Number.isFinite(partSize) ? { parts: await Promise.all(parts) } : {}) }
+      return {
+        size,
+        digest,
+        ...(Number.isFinite(partSize) ? { parts: (await Promise.all(parts)).map(({ digest = "" }) => digest) } : {}),
+      }
     } catch (error) {
       const nothing = { memory: this.#memory, offset: 0, length: 0, end: true } // the threads let go of what they hold
       const ends = [lane.run({ ...nothing, stream }), partLane.run({ ...nothing, stream: partStream })]
@@ -243,7 +204,7 @@ export class HashPool {
     }
   }
 
-  #lane(): Lane {
+  #lane(): Lane<HashOrder, HashReply> {
     const lane = this.#lanes[this.#nextLane++ % this.#lanes.length]
     if (lane === undefined) throw new RangeError("a pool has at least one thread")
     return lane
@@ -281,6 +242,17 @@ async function fill(file: ByteSource, memory: Uint8Array, path: string): Promise
 
 function throwFirst(failure: { readonly error: unknown } | null): void {
   if (failure !== null) throw failure.error
+}
+
+function rangeSource(file: FileHandle, start: number): ByteSource {
+  let at = start
+  return {
+    async read(memory, offset, length) {
+      const { bytesRead } = await file.read(memory, offset, length, at)
+      at += bytesRead
+      return { bytesRead }
+    },
+  }
 }
 
 class ChunkSource implements ByteSource {

@@ -2,14 +2,15 @@
 import { createHash, type Hash } from "node:crypto"
 import { parentPort } from "node:worker_threads"
 import type { HashOrder, HashReply } from "./hash-pool.ts"
+import type { Numbered } from "./lane.ts"
 
 const streams = new Map<number, Hash>()
 
-parentPort?.on("message", ({ id, stream, memory, offset, length, end }: HashOrder) => {
+parentPort?.on("message", ({ id, stream, memory, offset, length, end }: Numbered<HashOrder>) => {
   const hash = streams.get(stream) ?? createHash("sha256")
   hash.update(new Uint8Array(memory, offset, length))
   if (end) streams.delete(stream)
   else streams.set(stream, hash)
-  const reply: HashReply = end ? { id, digest: hash.digest("hex") } : { id }
+  const reply: Numbered<HashReply> = end ? { id, digest: hash.digest("hex") } : { id }
   parentPort?.postMessage(reply)
 })
