@@ -56,7 +56,12 @@ export function stateOf({ size, root }: Checkpoint): string {
 }
 
 export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`
+  return `${grouped(count)} ${count === 1 ? one : many}`
+}
+
+/** `1042000` → `1,042,000`. By hand: the first use of ICU costs a command 12 ms. */
+export function grouped(count: number): string {
+  return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ",")
 }
 
 /** What witnesses say of a state of the log, in a few words. */

@@ -6,6 +6,7 @@
  *     {"phase":"upload","done":1181116006,"total":2147483648}
  */
 import type { Progress } from "@weighlock/client"
+import { grouped } from "./describe.ts"
 import type { Io } from "./io.ts"
 
 export type ProgressMode = "auto" | "bar" | "json" | "none"
@@ -54,7 +55,7 @@ export class ProgressView {
     const rate = seconds > 0.2 ? done / seconds : 0
     const left = rate > 0 && done < total ? `  ${formatSeconds((total - done) / rate)} left` : ""
     const amount =
-      unit === undefined ? formatBytes : (count: number): string => Math.floor(count).toLocaleString("en-US")
+      unit === undefined ? formatBytes : (count: number): string => grouped(Math.floor(count))
     const bar = `[${"█".repeat(filled)}${"·".repeat(barWidth - filled)}] ${String(Math.floor(share * 100)).padStart(3)}%`
     const speed = rate > 0 ? `  ${amount(rate)}/s` : ""
     const line = `${phase.padEnd(9)} ${bar}  ${amount(done)}/${amount(total)}${unit === undefined ? "" : ` ${unit}`}${speed}${left}`
