@@ -229,6 +229,24 @@ test("a file replaced while it is read: what was opened is what is hashed", asyn
   if (typeof found === "string") assert.equal(found, "FILE_CHANGED")
   else assert.equal(found.digest, sha256(bytes))
 })
+// In a program of its own: Node ends one whose file handle nobody closed before it was collected.
+test("a folder that is given up leaves no file open", (t) => {
+  const folder = tempFolder(t)
+  for (let i = 0; i < 6; i++) writeFileSync(join(folder, String(i)), bytesOf(20 * mib))
+  const script = `
+import { appendFileSync } from "node:fs"
+import { setTimeout } from "node:timers/promises"
+import { hashFolder } from ${JSON.stringify(import.meta.resolve("@weighlock/manifest/node"))}
+for (const parts of [true, false]) {
+  const onBytes = () => appendFileSync(${JSON.stringify(join(folder, "0"))}, "x")
+  await hashFolder(${JSON.stringify(folder)}, { parts, onBytes }).then(console.log, ({ code }) => console.log(code))
+  await setTimeout(100)
+  gc()
+  await setTimeout(100)
+}`
+  const argv = ["--expose-gc", "--input-type=module", "-e", script]
+  assert.equal(execFileSync(process.execPath, argv, { encoding: "utf8" }), "FILE_CHANGED\nFILE_CHANGED\n")
+})
 test("many files that all change: every one is told, none hangs", { timeout: 20_000 }, async (t) => {
   const folder = tempFolder(t)
   const paths = Array.from({ length: 12 }, (_, i) => join(folder, String(i)))

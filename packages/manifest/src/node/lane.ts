@@ -8,7 +8,7 @@ export class Lane<Order extends object, Reply extends object> {
   #worker: Worker | null = null
   readonly #waiting = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>()
   #next = 0
-  /** The thread died, and what it had begun with it: nothing may go on from there. */
+  /** The thread has gone, and what it had begun with it: nothing may go on from there. */
   #failure: Error | null = null
 
   /** `script`: a file of this folder, without its ending. */
@@ -31,11 +31,7 @@ export class Lane<Order extends object, Reply extends object> {
       this.#waiting.delete(reply.id)
       if (this.#waiting.size === 0) worker.unref()
     })
-    worker.on("error", (error: Error) => {
-      this.#failure = error
-      for (const { reject } of this.#waiting.values()) reject(error)
-      this.#waiting.clear()
-    })
+    worker.on("error", (error: Error) => this.#fail(error))
     return worker
   }
 
@@ -50,7 +46,15 @@ export class Lane<Order extends object, Reply extends object> {
     })
   }
 
+  /** Orders that have no answer by then fail. */
   async close(): Promise<void> {
     await this.#worker?.terminate()
+    this.#fail(new Error("the thread was closed"))
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error
+    for (const { reject } of this.#waiting.values()) reject(error)
+    this.#waiting.clear()
   }
 }
