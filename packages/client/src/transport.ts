@@ -4,13 +4,16 @@
  */
 import type { LookupFunction } from "node:net"
 import { Readable } from "node:stream"
-import { type Dispatcher, EnvHttpProxyAgent, request } from "undici"
+import type { Dispatcher, EnvHttpProxyAgent } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
 import { Incoming } from "./incoming.ts"
 import { problem } from "./problem.ts"
 import { retrying } from "./retry.ts"
 import { certificateHint, certificateProblem } from "./tls.ts"
+
+/** Takes 60 ms to load, which who asks nobody is spared. */
+const loadUndici = (): Promise<typeof import("undici")> => import("undici")
 
 const connectTimeout = 10_000
 const idleTimeout = 30_000
@@ -70,9 +73,10 @@ export class Transport {
   /** Opens a GET at the registry, or at a store it named (then without the token). Not retried. The caller reads it or stops it. */
   async open(url: URL, headers: Record<string, string> = {}): Promise<Incoming> {
     const broken = (cause: unknown): Error => this.broken(url, cause)
+    const { EnvHttpProxyAgent } = await loadUndici()
     const incoming = new Incoming({ signal: this.#limit(headers["range"] !== undefined), broken })
     const { origin, pathname, search } = url
-    this.#agent(url).dispatch(
+    this.#agent(url, EnvHttpProxyAgent).dispatch(
       { origin, path: pathname + search, method: "GET", headers: { ...this.#authorization(url), ...headers } },
       incoming,
     )
@@ -116,9 +120,10 @@ export class Transport {
     url: URL,
     options: { method: Exchange["method"]; headers: Record<string, string>; body?: Uint8Array | Readable },
   ): Promise<Dispatcher.ResponseData> {
+    const { EnvHttpProxyAgent, request } = await loadUndici()
     const signal = this.#limit(options.method === "PUT")
     try {
-      return await request(url, { ...options, dispatcher: this.#agent(url), signal })
+      return await request(url, { ...options, dispatcher: this.#agent(url, EnvHttpProxyAgent), signal })
     } catch (cause) {
       throw this.broken(url, cause)
     }
@@ -149,11 +154,11 @@ export class Transport {
   }
 
   // HTTPS_PROXY and NO_PROXY are honoured; NODE_EXTRA_CA_CERTS adds a private certificate authority.
-  #agent(url: URL): EnvHttpProxyAgent {
+  #agent(url: URL, Agent: typeof EnvHttpProxyAgent): EnvHttpProxyAgent {
     const lookup = this.stores.lookupFor(url)
     const known = this.#agents.get(lookup)
     if (known !== undefined) return known
-    const agent = new EnvHttpProxyAgent({
+    const agent = new Agent({
       connect: { timeout: connectTimeout, ...(lookup === undefined ? {} : { lookup }) },
       headersTimeout: idleTimeout,
       bodyTimeout: idleTimeout,
