@@ -54,8 +54,7 @@ export class ProgressView {
     const filled = Math.round(share * barWidth)
     const rate = seconds > 0.2 ? done / seconds : 0
     const left = rate > 0 && done < total ? `  ${formatSeconds((total - done) / rate)} left` : ""
-    const amount =
-      unit === undefined ? formatBytes : (count: number): string => grouped(Math.floor(count))
+    const amount = unit === undefined ? formatBytes : (count: number): string => grouped(Math.floor(count))
     const bar = `[${"█".repeat(filled)}${"·".repeat(barWidth - filled)}] ${String(Math.floor(share * 100)).padStart(3)}%`
     const speed = rate > 0 ? `  ${amount(rate)}/s` : ""
     const line = `${phase.padEnd(9)} ${bar}  ${amount(done)}/${amount(total)}${unit === undefined ? "" : ` ${unit}`}${speed}${left}`

@@ -8,7 +8,7 @@ import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { limits, ManifestError, partSizeFor } from "../index.ts"
-import { HashReader, type Range } from "./hash-reader.ts"
+import { HashReader } from "./hash-reader.ts"
 import { Lane } from "./lane.ts"
 
 /** `stream` names a running hash; `end` asks for its digest. Lengths in bytes. */
@@ -37,11 +37,6 @@ export interface HashOptions {
   readonly signal?: AbortSignal
   /** Told how many more bytes were read. */
   readonly onBytes?: (count: number) => void
-  /**
-   * Given one block after the other, and where it begins, while it is hashed: what is kept is what the digest is of. The
-   * memory is used again once this resolves. What it throws is thrown on.
-   */
-  readonly keep?: (block: Uint8Array, offset: number) => Promise<void> | void
 }
 
 /** Fills a place in memory, as far as one read goes; 0 at the end. */
@@ -90,7 +85,7 @@ export class HashPool {
     try {
       const before = await file.stat({ bigint: true })
       if (!before.isFile()) throw new ManifestError("FILE_UNREADABLE", `${path} is not a regular file`)
-      const digests = await this.#hashRange(file, { start: 0, size: Number(before.size) }, path, options)
+      const digests = await this.#hashFile(file, Number(before.size), path, options)
       const after = await file.stat({ bigint: true })
       for (const field of ["ino", "size", "mtimeNs", "ctimeNs"] as const) {
         if (before[field] !== after[field]) throw changed(path)
@@ -99,11 +94,6 @@ export class HashPool {
     } finally {
       await file.close()
     }
-  }
-
-  /** Of a part of a file that the caller opened and looked at. FILE_CHANGED when the file ends before it. */
-  async hashRange(file: FileHandle, range: Range, options: HashOptions = {}): Promise<FileDigests> {
-    return await this.#hashRange(file, range, "the file", options)
   }
 
   /** Of bytes that come from elsewhere: exactly `size` of them, or FILE_CHANGED; what reading them throws is thrown on. */
@@ -122,14 +112,13 @@ export class HashPool {
     await Promise.all([this.#reader, ...this.#lanes].map((threads) => threads.close()))
   }
 
-  async #hashRange(file: FileHandle, range: Range, path: string, options: HashOptions): Promise<FileDigests> {
-    const { parts, keep, ...reading } = options
-    if (parts === true || keep !== undefined)
-      return await this.#hash(rangeSource(file, range.start), range.size, path, options)
-    const { digest } = await this.#reader.hash(file, range, reading).catch((cause: unknown) => {
+  async #hashFile(file: FileHandle, size: number, path: string, options: HashOptions): Promise<FileDigests> {
+    const { parts, ...reading } = options
+    if (parts === true) return await this.#hash(file, size, path, options)
+    const { digest } = await this.#reader.hash(file, { start: 0, size }, reading).catch((cause: unknown) => {
       throw cause instanceof ManifestError && cause.code === "FILE_CHANGED" ? changed(path) : cause
     })
-    return { size: range.size, digest }
+    return { size, digest }
   }
 
   async #hash(file: ByteSource, size: number, path: string, options: HashOptions): Promise<FileDigests> {
@@ -142,16 +131,12 @@ export class HashPool {
     let partStream = this.#nextStream++
     const parts: Promise<HashReply>[] = []
     let whole: Promise<HashReply> | null = null
-    let kept = Promise.resolve()
-    let failure: { readonly error: unknown } | null = null
-    const failed = (error: unknown): void => void (failure ??= { error })
     let at = 0
     try {
       do {
         options.signal?.throwIfAborted()
         const slot = await this.#acquire()
         const length = await this.#fill(file, slot, Math.min(this.#slotSize, size - at), path)
-        const start = at
         at += length
         const order = { memory: this.#memory, offset: slot * this.#slotSize, length }
         whole = lane.run({ ...order, stream, end: at === size })
@@ -165,19 +150,11 @@ export class HashPool {
             partStream = this.#nextStream++
           }
         }
-        if (options.keep !== undefined) {
-          const block = new Uint8Array(this.#memory, slot * this.#slotSize, length)
-          const { keep } = options
-          kept = kept.then(() => (failure === null ? keep(block, start) : undefined)).catch(failed)
-          uses.push(kept)
-        }
         orders.push(Promise.allSettled(uses).then(() => this.#release(slot)))
         options.onBytes?.(length)
-        throwFirst(failure)
       } while (at < size)
       const { digest = "" } = await whole
       await Promise.all(orders)
-      throwFirst(failure)
       return {
         size,
         digest,
@@ -227,7 +204,6 @@ async function hashLittle(file: ByteSource, size: number, path: string, options:
   options.signal?.throwIfAborted()
   const block = new Uint8Array(size)
   await fill(file, block, path)
-  await options.keep?.(block, 0)
   options.onBytes?.(size)
   return { size, digest: createHash("sha256").update(block).digest("hex") }
 }
@@ -237,21 +213,6 @@ async function fill(file: ByteSource, memory: Uint8Array, path: string): Promise
     const { bytesRead } = await file.read(memory, filled, memory.length - filled)
     if (bytesRead === 0) throw changed(path)
     filled += bytesRead
-  }
-}
-
-function throwFirst(failure: { readonly error: unknown } | null): void {
-  if (failure !== null) throw failure.error
-}
-
-function rangeSource(file: FileHandle, start: number): ByteSource {
-  let at = start
-  return {
-    async read(memory, offset, length) {
-      const { bytesRead } = await file.read(memory, offset, length, at)
-      at += bytesRead
-      return { bytesRead }
-    },
   }
 }
 
