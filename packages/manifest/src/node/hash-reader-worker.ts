@@ -14,8 +14,8 @@ interface Reading {
   at: number
 }
 
-/** Small enough for a core's cache: they are hashed while they are still there. */
-const block = new Uint8Array(2 ** 18)
+/** Small enough for a processor's cache: they are hashed while they are still there. From a disk, smaller ones are slower. */
+const block = new Uint8Array(2 ** 20)
 const readings = new Map<number, Reading>()
 
 parentPort?.on("message", (order: Numbered<ReadOrder>) => {
