@@ -23,14 +23,20 @@ async function spawnPeer(t: TestContext, world: World, limit?: string): Promise<
 }
 
 /** Publishes versions until the registry is gone; answers what was acknowledged. */
-async function publishUntilGone(peer: Peer, envelopes: ReadonlyMap<string, Buffer>): Promise<Map<string, Buffer>> {
+async function publishUntilGone(
+  peer: Peer,
+  envelopes: ReadonlyMap<string, Buffer>,
+  told: (count: number) => void = () => undefined,
+): Promise<Map<string, Buffer>> {
   const acknowledged = new Map<string, Buffer>()
   const todo = [...envelopes]
   const worker = async (): Promise<void> => {
     for (let next = todo.shift(); next; next = todo.shift()) {
       const [version, envelope] = next
       const reply = await peer.publish(envelope)
-      if (reply.status === 201 || reply.status === 200) acknowledged.set(version, reply.bytes)
+      if (reply.status !== 201 && reply.status !== 200) continue
+      acknowledged.set(version, reply.bytes)
+      told(acknowledged.size)
     }
   }
   await Promise.allSettled(Array.from({ length: 16 }, worker))
@@ -69,8 +75,9 @@ test("kill -9 in the middle of publishing, again and again", async (t) => {
     const { peer, child } = await spawnPeer(t, world)
     assert.equal((await peer.upload(bytes)).status, 200)
     const envelopes = await versionsOf(world, bytes, round, 400)
-    setTimeout(() => child.kill("SIGKILL"), 30 + round * 25)
-    const acknowledged = await publishUntilGone(peer, envelopes)
+    const acknowledged = await publishUntilGone(peer, envelopes, (count) => {
+      if (count === 1 + (round - 1) * 30) setTimeout(() => child.kill("SIGKILL"), Math.random() * 10)
+    })
     for (const [version, bundle] of acknowledged) journal.set(version, bundle)
     if (acknowledged.size > 0 && acknowledged.size < envelopes.size) inTheMiddle += 1
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit")

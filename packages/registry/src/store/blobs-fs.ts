@@ -14,13 +14,12 @@ import type { HashPool } from "@weighlock/manifest/node"
 
 import { RegistryError } from "../errors.ts"
 import type { RegistryGrants } from "../grants.ts"
-import type { BlobStore, ByteRange, Grant, Upload } from "./blobs.ts"
+import type { BlobBody, BlobStore, ByteRange, Grant, Upload } from "./blobs.ts"
 import { absentAsNull, orUnavailable, requireHex, sizeOf } from "./disk.ts"
 import { makeFolder, syncFolder } from "./durable.ts"
+import { FileBody } from "./file-body.ts"
 import type { BlobFacts } from "./ledger.ts"
 import { type Proven, Staging, factsFrom } from "./staging.ts"
-
-const readChunk = 1024 * 1024
 
 export class FolderBlobStore implements BlobStore {
   readonly #folder: string
@@ -48,9 +47,9 @@ export class FolderBlobStore implements BlobStore {
     return await sizeOf(blobPath(this.#folder, sha256))
   }
 
-  async read(sha256: string, range?: ByteRange): Promise<Readable | null> {
+  async read(sha256: string, range?: ByteRange): Promise<BlobBody | null> {
     const file = await absentAsNull(open(blobPath(this.#folder, sha256), "r"))
-    return file && file.createReadStream({ highWaterMark: readChunk, ...range })
+    return file && new FileBody(file, range ?? { start: 0, end: Number.MAX_SAFE_INTEGER })
   }
 
   async link(): Promise<null> {

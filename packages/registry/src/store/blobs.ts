@@ -7,7 +7,6 @@
  * Keys are a fixed prefix and 64 hex characters: text from a client never becomes part of one.
  */
 import { createHash } from "node:crypto"
-import type { Readable } from "node:stream"
 
 import type { BlobFacts } from "./ledger.ts"
 
@@ -36,12 +35,17 @@ export interface ByteRange {
   readonly end: number
 }
 
+/** The memory of a block may be used again once the next one is asked for. Whoever does not read to the end destroys it. */
+export interface BlobBody extends AsyncIterable<Uint8Array> {
+  destroy(): unknown
+}
+
 /** Safe for concurrent use. Its methods reject with UNAVAILABLE when the disk or bucket does not do as told. */
 export interface BlobStore {
   /** Bytes of a blob as they are there now; `null` when absent. Never a partial blob, unless the disk was damaged. */
   size(sha256: string): Promise<number | null>
   /** The bytes of an existing blob; `null` when absent. The reader checks the digest: disks and buckets lie. */
-  read(sha256: string, range?: ByteRange): Promise<Readable | null>
+  read(sha256: string, range?: ByteRange): Promise<BlobBody | null>
 
   /** Where a reader gets the bytes of an existing blob himself for a few minutes; `null`: only from `read`. */
   link(sha256: string): Promise<string | null>

@@ -1,12 +1,12 @@
 /** The bytes of a blob, whole or one range (RFC 9110 §14). */
 import type { ServerResponse } from "node:http"
-import { pipeline } from "node:stream/promises"
 
 import { RegistryError } from "../../errors.ts"
 import type { BlobStore, ByteRange } from "../../store/blobs.ts"
 import type { Ledger } from "../../store/ledger.ts"
 import { matches } from "../respond.ts"
 import { type Input, type Route, route } from "../route.ts"
+import { sendBody } from "../send-body.ts"
 import { digestParams } from "../schemas.ts"
 
 export interface BlobSources {
@@ -61,13 +61,9 @@ async function sendBlob(
   if (request.method === "HEAD") return void response.writeHead(200, headers).end()
   const body = await sources.blobs.read(params.sha256, range ?? undefined)
   if (!body) throw absent(params.sha256)
-  try {
-    response.strictContentLength = true // a file that ends early cuts the connection, instead of leaving the client waiting
-    response.writeHead(range ? 206 : 200, headers)
-    await pipeline(body, response)
-  } finally {
-    body.destroy() // a client that is gone already: pipeline refuses, and leaves the file open
-  }
+  response.strictContentLength = true // a file that ends early cuts the connection, instead of leaving the client waiting
+  response.writeHead(range ? 206 : 200, headers)
+  await sendBody(body, response)
 }
 
 /** The answer is about this moment, whatever the bytes are: no cache may keep the address. */
