@@ -9,6 +9,17 @@ const text = `c2sp.org/tlog-proof@v1\nindex 2\n${hash}\n\n${checkpoint}`
 const withExtra = text.replace("index", "extra aGVsbG8=\nindex")
 const proof: Proof = { index: 2, hashes: [new Uint8Array(Buffer.from(hash, "base64"))], checkpoint }
 
+test("a checkpoint that is none is refused, before and after one that is", () => {
+  const bad = ["", checkpoint.slice(0, -1), checkpoint.replace("\n3\n", "\n03\n")]
+  const refuse = (): void => {
+    for (const each of bad) assert.throws(() => formatProof({ ...proof, checkpoint: each }), { code: "MALFORMED" })
+  }
+  refuse() // before this process has seen any: so this test is the first of the file
+  for (let times = 0; times < 2; times++) assert.equal(formatProof(proof), text)
+  refuse()
+  assert.equal(formatProof(proof), text)
+})
+
 test("a proof and its text", () => {
   assert.deepEqual(parseProof(text), proof)
   assert.equal(formatProof(proof), text)

@@ -181,8 +181,9 @@ function splitOf(count: number): number {
   return count < 2 ? 0 : 2 ** Math.floor(exactLog2(count - 1))
 }
 
-/** ⌊log2⌋ of a positive safe integer; `Math.log2` alone rounds 2^49 - 1 up. */
+/** ⌊log2⌋ of a positive safe integer; `Math.log2` alone rounds 2^49 - 1 up, and is slow. */
 function exactLog2(count: number): number {
+  if (count < 2 ** 32) return 31 - Math.clz32(count)
   const guess = Math.round(Math.log2(count))
   return 2 ** guess > count ? guess - 1 : guess
 }

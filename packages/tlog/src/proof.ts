@@ -89,6 +89,11 @@ function parseHash(line: string): Hash {
   return hash
 }
 
+// A log answers many proofs under one checkpoint: the last one that held need not be parsed again.
+let lastCheckpoint: string | null = null
+
 function requireCheckpoint(checkpoint: string): void {
+  if (checkpoint === lastCheckpoint) return
   parseCheckpoint(parseNote(checkpoint).text)
+  lastCheckpoint = checkpoint
 }
