@@ -49,7 +49,7 @@ async function comparePull(bench: Bench, shop: Shop): Promise<Figure> {
     bars: barsOf(results, [ours], new Map([[ours, memorySaid(memory)]])),
     goals: [speedGoal(results, peers), memoryGoal(memory)].filter((goal) => goal !== null),
     notes: [
-      "Server and client share the cores and the disk. `pull` writes each byte twice, into its cache and into the folder, reads it back to check the whole digest, and syncs the folder; the others leave theirs in the page cache unless it says sync.",
+      "Server and client share the cores and the disk. `pull` checks the digest of every part and of every whole file, and is done when all of it is on the disk; the others leave theirs in the page cache unless it says sync.",
       ...notes,
     ],
     command: commandFor("pull"),

@@ -140,8 +140,10 @@ export class Cache {
    * Makes a finished partial file the entry; an entry that is there already is replaced by the same bytes. Not synced: an
    * entry that a power cut tore does not match, and is set aside. Throws Overtaken.
    */
-  async commit(digest: string, { path }: Partial): Promise<void> {
+  async commit(digest: string, { path, file }: Partial): Promise<void> {
     const entry = this.pathOf(digest)
+    const there = await lstat(path).catch(() => null)
+    if (there?.ino !== (await file.stat()).ino) throw new Overtaken(path) // names come round again, files do not
     if (await renamed(path, entry)) return
     await mkdir(dirname(entry), { recursive: true, mode: 0o700 })
     if (!(await renamed(path, entry))) throw new Overtaken(path)

@@ -1,0 +1,90 @@
+/** Where the bytes of a pulled folder are: written once, shared with the cache at most, never with another folder. */
+import assert from "node:assert/strict"
+import { accessSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { test } from "node:test"
+
+import { fetchModel, pullModel } from "@weighlock/client"
+import { sha256Hex } from "@weighlock/manifest"
+import { flipByte } from "../support/hostile.ts"
+import { hostileClient, largeFiles, reference, sharedShop } from "../support/published.ts"
+
+const twin = Buffer.alloc(70_000, "twin")
+const files: Record<string, Buffer> = { ...largeFiles(), "a/twin.bin": twin, "b/twin.bin": twin }
+const shop = await sharedShop(files)
+const big = "weights/big.bin"
+const digest = sha256Hex(files[big] ?? assert.fail())
+const entryOf = (cache: string): string => join(cache, "blobs", "sha256", digest.slice(0, 2), digest)
+const inode = (path: string): number => statSync(path).ino
+
+function assertWhole(folder: string): void {
+  for (const [name, bytes] of Object.entries(files)) assert.ok(readFileSync(join(folder, name)).equals(bytes), name)
+}
+
+test("pull: what was just downloaded is written once; a second folder, and a second name, have bytes of their own", async (t) => {
+  const { options, folder } = await hostileClient(t, shop)
+  const [one, two] = [join(folder, "one"), join(folder, "two")]
+  await pullModel(reference, one, options)
+  await pullModel(reference, two, options)
+  for (const each of [one, two]) assertWhole(each)
+  assert.equal(inode(join(one, big)), inode(entryOf(options.cache)))
+  const inodes = ["a/twin.bin", "b/twin.bin"].flatMap((name) => [one, two].map((each) => inode(join(each, name))))
+  assert.equal(new Set(inodes).size, 4)
+  assert.notEqual(inode(join(two, big)), inode(join(one, big)))
+})
+
+test(
+  "pull: files have the mode that any new file has, not the cache's",
+  { skip: process.platform === "win32" },
+  async (t) => {
+    const { options, folder } = await hostileClient(t, shop)
+    const before = process.umask(0o027)
+    t.after(() => process.umask(before))
+    await pullModel(reference, join(folder, "one"), options)
+    await pullModel(reference, join(folder, "two"), options)
+    for (const each of ["one", "two"]) {
+      assert.equal(statSync(join(folder, each)).mode & 0o777, 0o750)
+      for (const name of Object.keys(files)) assert.equal(statSync(join(folder, each, name)).mode & 0o777, 0o640, name)
+    }
+  },
+)
+
+test("pull: who changes a pulled file changes no other folder; the cache notices, and keeps its hands off", async (t) => {
+  const { options, folder } = await hostileClient(t, shop)
+  const [one, two] = [join(folder, "one"), join(folder, "two")]
+  await pullModel(reference, one, options)
+  const changed = flipByte(files[big] ?? assert.fail(), 11)
+  writeFileSync(join(one, big), changed) // in place: the entry of the cache is the same file
+  await pullModel(reference, two, options)
+  assertWhole(two)
+  assert.ok(readFileSync(join(one, big)).equals(changed))
+  const { files: fetched } = await fetchModel(reference, options)
+  assert.ok(Buffer.from(fetched.get(big)?.bytes ?? []).equals(files[big] ?? assert.fail()))
+})
+
+test("pull: a download that was taken over is copied, for its first owner may still write to it", async (t) => {
+  const { options, folder } = await hostileClient(t, shop)
+  mkdirSync(join(options.cache, "partial"), { recursive: true, mode: 0o700 })
+  writeFileSync(join(options.cache, "partial", `${digest}.0.left`), (files[big] ?? assert.fail()).subarray(0, 2 ** 23))
+  await pullModel(reference, join(folder, "one"), options)
+  assertWhole(join(folder, "one"))
+  assert.notEqual(inode(join(folder, "one", big)), inode(entryOf(options.cache)))
+})
+
+const otherDisk = "/dev/shm"
+function noOtherDisk(): string | false {
+  try {
+    accessSync(otherDisk)
+    return statSync(otherDisk).dev === statSync(".").dev ? "no second file system here" : false
+  } catch {
+    return "no second file system here"
+  }
+}
+
+test("pull: a cache on another file system", { skip: noOtherDisk() }, async (t) => {
+  const { options, folder } = await hostileClient(t, shop)
+  const cache = mkdtempSync(join(otherDisk, "weighlock-test-"))
+  t.after(() => rmSync(cache, { recursive: true, force: true }))
+  await pullModel(reference, join(folder, "one"), { ...options, cache })
+  assertWhole(join(folder, "one"))
+})
