@@ -92,18 +92,24 @@ export class Cache {
     path: string,
     options: ReadOptions,
   ): Promise<"whole" | "absent" | "wrong"> {
-    const found = await this.#read(resource, async () => {
-      await copyFile(this.pathOf(resource.digest), path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+    const found = await this.#read(resource, async (file) => {
+      const entry = this.pathOf(resource.digest)
+      try {
+        await copyFile(entry, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+      } catch (error) {
+        if ((await lstat(entry).catch(() => null))?.ino !== (await file.stat()).ino) return "absent" // pruned meanwhile
+        await hashes.hash(file, { start: 0, size: resource.size }) // throws where it is the entry that cannot be read
+        throw error
+      }
       const copy = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
       try {
         const { digest } = await hashes.hash(copy, { start: 0, size: resource.size }, options)
-        return digest === resource.digest && (await copy.stat()).size === resource.size ? true : null
+        return digest === resource.digest && (await copy.stat()).size === resource.size ? "whole" : null
       } finally {
         await copy.close()
       }
     })
-    if (found === true) return "whole"
-    await rm(path, { force: true })
+    if (found !== "whole") await rm(path, { force: true })
     return found
   }
 

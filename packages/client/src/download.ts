@@ -10,7 +10,7 @@ import { forEach, Slots } from "./at-once.ts"
 import { diskError, unavailable } from "./errors.ts"
 import { fetchPiece, type Piece } from "./fetch-piece.ts"
 import { Overtaken, type Partial } from "./partials.ts"
-import { mismatch } from "./receive.ts"
+import { Blocks, mismatch } from "./receive.ts"
 import type { Session } from "./session.ts"
 import { Whole } from "./whole.ts"
 
@@ -100,6 +100,9 @@ class Download {
   readonly #wishes: Wishes
   readonly #arrived: (bytes: number) => void
   readonly #slots = new Slots(parallel)
+  readonly #blocks = new Blocks()
+  /** Each holds one of the few threads that write, too. */
+  readonly #syncing = new Slots(1)
 
   constructor(session: Fetching, wishes: Wishes, arrived: (bytes: number) => void) {
     this.#session = session
@@ -139,6 +142,7 @@ class Download {
       }
       const hashed = await this.#fetch(resource, partial, arrived)
       await cache.commit(resource.digest, partial)
+      partial.settled()
       return hashed
     } catch (error) {
       this.#arrived(-got)
@@ -152,9 +156,9 @@ class Download {
     const { file } = partial
     const { hashes } = this.#session
     const moved = (): void => partial.moved()
-    const target = { file, moved, writes: new Slots(1), link: null }
+    const target = { file, blocks: this.#blocks, moved, writes: new Slots(1), link: null }
     const whole = new Whole(hashes, file, resource, { keep: this.#wishes.keep === true, onBytes: moved })
-    const syncs = new Syncs(file)
+    const syncs = new Syncs(file, this.#syncing)
     const adopted: Piece[] = []
     try {
       await forEach(whole.pieces, parallel, (piece) =>
@@ -182,16 +186,18 @@ class Download {
 /** Gives the disk something to do while bytes still arrive. The system tells of a failure once, so it is kept. */
 class Syncs {
   readonly #file: FileHandle
+  readonly #slots: Slots
   #running: Promise<void> | null = null
   #failure: { readonly error: unknown } | null = null
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, slots: Slots) {
     this.#file = file
+    this.#slots = slots
   }
 
   begin(): void {
-    this.#running ??= this.#file
-      .datasync()
+    this.#running ??= this.#slots
+      .run(() => this.#file.datasync())
       .catch((error: unknown) => void (this.#failure ??= { error }))
       .finally(() => (this.#running = null))
   }

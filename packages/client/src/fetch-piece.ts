@@ -4,7 +4,7 @@ import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
 import type { Slots } from "./at-once.ts"
 import { ClientError } from "./errors.ts"
 import type { Incoming } from "./incoming.ts"
-import { type Expected, mismatch, receive } from "./receive.ts"
+import { type Blocks, type Expected, mismatch, receive } from "./receive.ts"
 import { problem } from "./problem.ts"
 import type { Session } from "./session.ts"
 
@@ -21,6 +21,7 @@ export interface Piece extends Expected {
 /** Where the pieces of one file come from and go to. */
 export interface Target {
   readonly file: FileHandle
+  readonly blocks: Blocks
   /** The system lets one at a time write to a file: others would burn processor time waiting for that. */
   readonly writes: Slots
   /** With the store that the registry sent us to, for as long as that link holds. */

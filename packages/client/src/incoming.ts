@@ -1,6 +1,7 @@
 /**
  * An answer whose bytes are handed on as they come. Not a stream: at a gigabyte a second a stream between the socket and the
- * file costs as much as both.
+ * file costs as much as both. The connection is never paused: undici 7 ends the process when a paused one is closed from the
+ * other side (nodejs/undici#5360). Whoever takes the bytes bounds what it asks for: here, a part of a file.
  */
 import type { Dispatcher } from "undici"
 
@@ -21,8 +22,11 @@ export class Incoming implements Dispatcher.DispatchHandler {
   readonly #ended = Promise.withResolvers<void>()
   readonly #onAbort = (): void => this.#fail(this.#options.broken(this.#options.signal.reason))
   #controller: Dispatcher.DispatchController | null = null
-  #take: ((chunk: Uint8Array) => Promise<void> | void) | null = null
+  #take: ((chunk: Uint8Array) => void) | null = null
+  /** What came before anybody asked. */
+  #early: Uint8Array[] = []
   #isOver = false
+  #failure: { readonly error: unknown } | null = null
   statusCode = 0
   headers: Headers = {}
 
@@ -39,14 +43,14 @@ export class Incoming implements Dispatcher.DispatchHandler {
     return this.#begun.promise
   }
 
-  /**
-   * Resolves at the end of the body. Nothing more comes while what `take` returned is pending; what it throws ends the
-   * connection and is thrown on.
-   */
-  async read(take: (chunk: Uint8Array) => Promise<void> | void): Promise<void> {
+  /** Resolves at the end of the body. What `take` throws ends the connection and is thrown on. */
+  async read(take: (chunk: Uint8Array) => void): Promise<void> {
     this.#take = take
-    this.#controller?.resume()
+    const early = this.#early
+    this.#early = []
+    for (const chunk of early) this.#hand(chunk)
     await this.#ended.promise
+    if (this.#failure !== null) throw this.#failure.error
   }
 
   /** Reads a body that nobody wants, if it is short. */
@@ -63,6 +67,7 @@ export class Incoming implements Dispatcher.DispatchHandler {
   }
 
   #fail(error: unknown): void {
+    this.#failure ??= { error }
     this.#over()
     this.#begun.reject(error)
     this.#ended.reject(error)
@@ -79,24 +84,22 @@ export class Incoming implements Dispatcher.DispatchHandler {
     if (this.#isOver) controller.abort(new Error("not wanted"))
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, statusCode: number, headers: Headers): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number, headers: Headers): void {
     if (statusCode < 200) return
-    controller.pause()
     this.statusCode = statusCode
     this.headers = headers
     this.#begun.resolve(this)
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    if (this.#isOver) return
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (this.#take === null) this.#early.push(chunk)
+    else this.#hand(chunk)
+  }
+
+  #hand(chunk: Uint8Array): void {
+    if (this.#failure !== null) return
     try {
-      const pending = this.#take?.(chunk)
-      if (pending === undefined) return
-      controller.pause()
-      pending.then(
-        () => controller.resume(),
-        (error: unknown) => this.#fail(error),
-      )
+      this.#take?.(chunk)
     } catch (error) {
       this.#fail(error)
     }

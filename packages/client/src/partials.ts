@@ -60,6 +60,11 @@ export class Partial {
     await unlink(this.path).catch(() => undefined)
   }
 
+  /** It has its place in the cache: whatever gets its old name is somebody else's. */
+  settled(): void {
+    this.#stop()
+  }
+
   async close(): Promise<void> {
     this.#stop()
     await this.file.close()

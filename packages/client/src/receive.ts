@@ -1,4 +1,5 @@
 /** Bytes on their way in: bounded by the signed size, and worth nothing before they are hashed where they were written. */
+import { writeSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
 import type { Slots } from "./at-once.ts"
@@ -14,20 +15,44 @@ export interface Expected {
 
 export interface Destination {
   readonly file: FileHandle
+  readonly blocks: Blocks
   readonly writes: Slots
   /** Told that bytes came. What it throws is thrown on. */
   moved(): void
 }
 
-/** Bytes that are written at a time: while they are, as many more may arrive. */
-const block = 2 ** 19
+/** Bytes that are written at a time: while they are, more may arrive. */
+const block = 2 ** 18
+/** That wait to be written, of all files. */
+const mostOut = 32
+
+/** Memory that is used again and again: fresh blocks would cost more in page faults and collections than writing them. */
+export class Blocks {
+  readonly #spare: Buffer[] = []
+  #out = 0
+
+  take(bytes: number): Buffer {
+    this.#out++
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(Math.min(block, bytes))
+  }
+
+  give(memory: Buffer): void {
+    this.#out--
+    if (memory.length === block) this.#spare.push(memory)
+  }
+
+  /** The disk is slower than the network. */
+  get areOut(): boolean {
+    return this.#out >= mostOut
+  }
+}
 
 /**
  * Writes what comes to its place. Throws DIGEST_MISMATCH as soon as a byte too many comes, or at the end, and what the answer
- * throws when it breaks off.
+ * throws when it breaks off. No write is under way when this ends.
  */
 export async function receive(answer: Incoming, want: Expected, to: Destination): Promise<void> {
-  const writer = new Writer(to, want.offset)
+  const writer = new Writer(to, want)
   let received = 0
   try {
     await answer.read((chunk) => {
@@ -35,71 +60,94 @@ export async function receive(answer: Incoming, want: Expected, to: Destination)
       chunkUsed(chunk.length)
       if ((received += chunk.length) > want.length)
         throw mismatch(`${want.name}: more than the signed ${want.length} bytes`)
-      return writer.write(chunk)
+      writer.write(chunk)
     })
-  } finally {
     await writer.end()
+  } finally {
+    await writer.stop()
   }
   if (received !== want.length) throw mismatch(`${want.name}: ${received} of the signed ${want.length} bytes`)
 }
 
-/** Writes large blocks, one at a time, while the next one gathers. */
+/** Gathers chunks, however small, in blocks, and writes one at a time. */
 class Writer {
   readonly #to: Destination
+  #block: Buffer | null = null
+  #used = 0
+  /** Of bytes that were not gathered yet. */
+  #left: number
   #position: number
-  #chunks: Uint8Array[] = []
-  #held = 0
-  #writing: Promise<void> | null = null
+  #writing = Promise.resolve()
+  #failure: { readonly error: unknown } | null = null
+  #isStopped = false
 
-  constructor(to: Destination, position: number) {
+  constructor(to: Destination, { offset, length }: Expected) {
     this.#to = to
-    this.#position = position
+    this.#position = offset
+    this.#left = length
   }
 
-  /** A promise when there is enough for now. */
-  write(chunk: Uint8Array): Promise<void> | undefined {
-    this.#chunks.push(chunk)
-    this.#held += chunk.length
-    return this.#held < block ? undefined : this.#flush()
+  /** Throws what an earlier block could not be written for. */
+  write(chunk: Uint8Array): void {
+    if (this.#failure !== null) throw this.#failure.error
+    for (let at = 0; at < chunk.length;) {
+      const memory = (this.#block ??= this.#to.blocks.take(this.#left))
+      const piece = chunk.subarray(at, at + memory.length - this.#used)
+      memory.set(piece, this.#used)
+      at += piece.length
+      this.#used += piece.length
+      this.#left -= piece.length
+      if (this.#used === memory.length) this.#flush()
+    }
   }
 
-  /** What is held is on its way, or waits for what is. */
-  #flush(): Promise<void> | undefined {
-    if (this.#writing !== null) return this.#writing.then(() => this.#flush())
-    const [chunks, position] = [this.#chunks, this.#position]
-    this.#chunks = []
-    this.#position += this.#held
-    this.#held = 0
-    const { file, writes } = this.#to
-    const writing = writes.run(() => writeAll(file, chunks, position)).then(() => void (this.#writing = null))
-    writing.catch(() => undefined) // whoever comes next is told
-    this.#writing = writing
-    return undefined
+  #flush(): void {
+    const memory = this.#block
+    if (memory === null) return
+    const [bytes, position] = [memory.subarray(0, this.#used), this.#position]
+    this.#position += this.#used
+    this.#used = 0
+    this.#block = null
+    const { file, writes, blocks } = this.#to
+    // The connection cannot be paused, so what comes too fast waits here until it is written.
+    if (blocks.areOut) {
+      writeNow(file.fd, bytes, position)
+      return blocks.give(memory)
+    }
+    this.#writing = this.#writing
+      .then(() => (this.#isStopped ? undefined : writes.run(() => writeAll(file, bytes, position))))
+      .catch((error: unknown) => {
+        this.#failure ??= { error }
+        this.#isStopped = true
+      })
+      .then(() => blocks.give(memory))
   }
 
   async end(): Promise<void> {
-    await this.#flush()
+    this.#flush()
     await this.#writing
+    if (this.#failure !== null) throw this.#failure.error
+  }
+
+  /** What waits is not written any more: the file may be somebody else's by now. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await this.#writing
+    if (this.#block !== null) this.#to.blocks.give(this.#block)
+    this.#block = null
   }
 }
 
 /** A file system may write less than it was given (a disk that fills up) without an error: the next call has it. */
-async function writeAll(file: FileHandle, chunks: readonly Uint8Array[], position: number): Promise<void> {
-  let left = chunks
-  for (let at = position; left.length > 0;) {
-    const { bytesWritten } = await file.writev(left, at)
+async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
     at += bytesWritten
-    left = after(left, bytesWritten)
   }
 }
 
-function after(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
-  let skip = count
-  for (const [at, chunk] of chunks.entries()) {
-    if (skip < chunk.length) return [chunk.subarray(skip), ...chunks.slice(at + 1)]
-    skip -= chunk.length
-  }
-  return []
+function writeNow(fd: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at)
 }
 
 export function mismatch(message: string): ManifestError {

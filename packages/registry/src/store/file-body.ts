@@ -21,28 +21,26 @@ export class FileBody implements BlobBody {
   /** Ends early where the file does. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     const { start, end } = this.#range
-    const size = Math.min(block, end + 1 - start)
-    let [now, then] = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)]
+    const spare: Buffer[] = []
+    const read = async (at: number): Promise<{ memory: Buffer; bytesRead: number }> => {
+      const memory = spare.pop() ?? Buffer.allocUnsafeSlow(Math.min(block, end + 1 - at))
+      const { bytesRead } = await this.#file.read(memory, 0, Math.min(memory.length, end + 1 - at), at)
+      return { memory, bytesRead }
+    }
     try {
-      let reading = this.#read(now, start)
-      for (let at = start; at <= end;) {
-        const bytesRead = await reading
+      let reading = start > end ? null : read(start)
+      for (let at = start; reading !== null;) {
+        const { memory, bytesRead } = await reading
         if (bytesRead === 0) return
         at += bytesRead
-        const full = now.subarray(0, bytesRead)
-        ;[now, then] = [then, now]
-        reading = this.#read(now, at)
-        reading.catch(() => undefined) // awaited in the next round, or of no interest any more
-        yield full
+        reading = at > end ? null : read(at)
+        reading?.catch(() => undefined) // awaited in the next round, or of no interest any more
+        yield memory.subarray(0, bytesRead)
+        spare.push(memory)
       }
     } finally {
       await this.destroy()
     }
-  }
-
-  async #read(memory: Buffer, at: number): Promise<number> {
-    const most = Math.min(memory.length, this.#range.end + 1 - at)
-    return most <= 0 ? 0 : (await this.#file.read(memory, 0, most, at)).bytesRead
   }
 
   async destroy(): Promise<void> {

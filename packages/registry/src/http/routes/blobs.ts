@@ -59,7 +59,7 @@ async function sendBlob(
   const length = range ? range.end - range.start + 1 : size
   const headers = { "content-type": "application/octet-stream", "content-length": length }
   if (request.method === "HEAD") return void response.writeHead(200, headers).end()
-  const body = await sources.blobs.read(params.sha256, range ?? undefined)
+  const body = await sources.blobs.read(params.sha256, range ?? { start: 0, end: size - 1 })
   if (!body) throw absent(params.sha256)
   response.strictContentLength = true // a file that ends early cuts the connection, instead of leaving the client waiting
   response.writeHead(range ? 206 : 200, headers)
