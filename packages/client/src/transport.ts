@@ -190,7 +190,9 @@ function asError(reason: unknown): Error {
 }
 
 function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause)
+  if (!(cause instanceof Error)) return String(cause)
+  const { code } = cause as { code?: unknown } // a number where a time limit was reached
+  return typeof code === "string" ? code : cause.message
 }
 
 // RFC 6750 §2.1: what may follow "Bearer ". The token itself is in no message.
