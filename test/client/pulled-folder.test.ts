@@ -1,11 +1,12 @@
 /** Where the bytes of a pulled folder are: written once, shared with the cache at most, never with another folder. */
 import assert from "node:assert/strict"
-import { accessSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { accessSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { test } from "node:test"
 
-import { fetchModel, pullModel } from "@weighlock/client"
-import { sha256Hex } from "@weighlock/manifest"
+import { Cache, fetchModel, pullModel } from "@weighlock/client"
+import { type Resource, sha256Hex } from "@weighlock/manifest"
+import { HashReader } from "@weighlock/manifest/node"
 import { flipByte } from "../support/hostile.ts"
 import { hostileClient, largeFiles, reference, sharedShop } from "../support/published.ts"
 
@@ -87,4 +88,36 @@ test("pull: a cache on another file system", { skip: noOtherDisk() }, async (t) 
   t.after(() => rmSync(cache, { recursive: true, force: true }))
   await pullModel(reference, join(folder, "one"), { ...options, cache })
   assertWhole(join(folder, "one"))
+})
+
+test("copy: an entry that is pruned after it was opened is absent; one with other bytes is wrong, set aside, and leaves no copy", async (t) => {
+  const { options, folder } = await hostileClient(t, shop)
+  const cache = await Cache.open(options.cache)
+  const hashes = new HashReader(1)
+  t.after(() => hashes.close())
+  const bytes = files[big] ?? assert.fail()
+  const resource = { name: big, digest, size: bytes.length } as Resource
+  const entry = entryOf(options.cache)
+  const [path, pathOf] = [join(folder, "copy"), cache.pathOf.bind(cache)]
+  const put = (content: Buffer): void => {
+    mkdirSync(dirname(entry), { recursive: true })
+    writeFileSync(entry, content)
+  }
+  put(bytes)
+  let asked = 0
+  const pruned = t.mock.method(cache, "pathOf", (each: string) => {
+    if (++asked === 2) rmSync(entry) // the first was to open it, the second is to copy it
+    return pathOf(each)
+  })
+  assert.deepEqual(
+    [await cache.copy(hashes, resource, path, {}), asked >= 2, existsSync(path)],
+    ["absent", true, false],
+  )
+  pruned.mock.restore()
+  put(flipByte(bytes, 3))
+  assert.deepEqual([await cache.copy(hashes, resource, path, {}), existsSync(path)], ["wrong", false])
+  assert.equal(existsSync(entry), false)
+  put(bytes)
+  assert.equal(await cache.copy(hashes, resource, path, {}), "whole")
+  assert.ok(readFileSync(path).equals(bytes))
 })

@@ -85,7 +85,10 @@ export class Cache {
     })
   }
 
-  /** Makes `path`, which must not be there, a copy of an entry: where the file system can, of the same blocks. It is the copy that is hashed. */
+  /**
+   * Makes `path`, which must not be there, a copy of an entry: of the same blocks, where the file system can. It is the copy
+   * that is hashed; one that is not right does not stay.
+   */
   async copy(
     hashes: HashReader,
     resource: Resource,
