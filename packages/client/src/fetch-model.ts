@@ -87,8 +87,8 @@ export async function pullModel(reference: string, folder: string, options: Clie
   })
 }
 
-/** They read and hash files. Each costs 15 MB, and one keeps up with what a network brings. */
-const threads = 1
+/** They read and hash files. Each costs 15 MB, and begins when there is something to hash that the others have no time for. */
+const threads = 2
 
 async function withHashes<T>(
   options: ClientOptions,

@@ -26,7 +26,9 @@ export class Whole {
   #reading: Reading | null = null
   readonly #there = new Set<number>()
   #next = 0
+  /** What was asked for is right, as far as it is answered; `before`: all but the last of it. */
   #work = Promise.resolve()
+  #before = Promise.resolve()
 
   constructor(hashes: HashReader, file: FileHandle, resource: Resource, options: WholeOptions) {
     this.#hashes = hashes
@@ -55,9 +57,12 @@ export class Whole {
     return this.#hashes.begin(this.#file, { onBytes, ...(keep ? { keep: this.#resource.size } : {}) })
   }
 
+  /** One piece ahead: the thread has something to do while this one hears of the last. */
   #follow(reading: Reading, piece: Piece): void {
-    this.#work = this.#work
-      .then(async () => requireDigest(piece, await reading.nextPart(piece.length)))
+    const found = this.#before.then(() => reading.nextPart(piece.length))
+    this.#before = this.#work
+    this.#work = Promise.all([found, this.#work])
+      .then(([digest]) => requireDigest(piece, digest))
       .catch((error: unknown) => {
         throw (this.#failure ??= { error }).error
       })

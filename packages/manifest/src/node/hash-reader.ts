@@ -82,24 +82,25 @@ export class Reading {
 
   /** The next `size` bytes; one call after the other. FILE_CHANGED when the file ends before; what reading throws. */
   async next(size: number): Promise<void> {
-    await this.#read(size, () => "none")
+    for (const length of stepsOf(size)) await this.#step(length, "none")
   }
 
-  /** The same, and what these bytes alone hash to: SHA-256, hex. */
+  /** The same, and what these bytes alone hash to: SHA-256, hex. May be called again before it has answered. */
   async nextPart(size: number): Promise<string> {
-    return (await this.#read(size, (left) => (left === 0 ? "end" : "go on"))).digest ?? ""
+    const lengths = stepsOf(size)
+    const replies = await Promise.all(
+      lengths.map((length, at) => this.#step(length, at === lengths.length - 1 ? "end" : "go on")),
+    )
+    return replies.at(-1)?.digest ?? ""
   }
 
-  async #read(size: number, part: (left: number) => ReadOrder["part"]): Promise<ReadReply> {
-    let [left, reply]: [number, ReadReply] = [size, {}]
-    while (left > 0) {
-      this.#options.signal?.throwIfAborted()
-      const length = Math.min(step, left)
-      left -= length
-      reply = await this.#run({ start: this.#at, length, part: part(left), then: "go on" })
-      this.#at += length
-      this.#options.onBytes?.(length)
-    }
+  /** Its place is taken before it waits for anything. */
+  async #step(length: number, part: ReadOrder["part"]): Promise<ReadReply> {
+    this.#options.signal?.throwIfAborted()
+    const start = this.#at
+    this.#at += length
+    const reply = await this.#run({ start, length, part, then: "go on" })
+    this.#options.onBytes?.(length)
     return reply
   }
 
@@ -155,6 +156,12 @@ export class HashReader {
   async close(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.close()))
   }
+}
+
+function stepsOf(size: number): number[] {
+  const steps: number[] = []
+  for (let left = size; left > 0; left -= step) steps.push(Math.min(step, left))
+  return steps
 }
 
 async function hashLittle(file: FileHandle, start: number, size: number, options: ReadOptions): Promise<Hashed> {
