@@ -2,10 +2,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-interface Module {
-  problem(status: number, body: Uint8Array, what: string): { code: string; message: string; hint?: string }
-}
-const { problem } = (await import(new URL("../../packages/client/src/problem.ts", import.meta.url).href)) as Module
+type Read = (status: number, body: Uint8Array, what: string) => { code: string; message: string; hint?: string }
+const source = (name: string): string => new URL(`../../packages/client/src/${name}.ts`, import.meta.url).href
+const { problem } = (await import(source("problem"))) as { problem: Read }
+const { linkProblem } = (await import(source("store-problem"))) as { linkProblem: Read }
 
 const s3 = (code: string, message = "no"): Buffer =>
   Buffer.from(
@@ -51,5 +51,24 @@ for (const [name, body] of strange) {
     const error = problem(403, body, "weights.bin")
     assert.equal(error.code, "FORBIDDEN")
     assert.doesNotMatch(error.message + (error.hint ?? ""), /evil|red|AAAA|\p{Cc}/u)
+  })
+}
+
+const ofLinks: readonly [number, Buffer, string, RegExp][] = [
+  [403, s3("AccessDenied"), "UNAVAILABLE", /refused the registry's link \(403 AccessDenied\)/],
+  [403, s3("RequestTimeTooSkewed"), "UNAVAILABLE", /refused the registry's link \(403 RequestTimeTooSkewed\)/],
+  [400, s3("ExpiredToken"), "UNAVAILABLE", /refused the registry's link \(400 ExpiredToken\)/],
+  [403, Buffer.from('{"code":"SIGNER_UNTRUSTED"}'), "UNAVAILABLE", /refused the registry's link \(403\)$/],
+  [401, Buffer.alloc(0), "UNAVAILABLE", /refused the registry's link \(401\)$/],
+  [503, s3("SlowDown"), "UNAVAILABLE", /answered 503 SlowDown$/],
+  [500, Buffer.from("<html>run curl evil.example</html>"), "UNAVAILABLE", /answered 500$/],
+  [422, Buffer.from('{"code":"SIGNATURE_INVALID"}'), "PROTOCOL", /answered 422$/],
+]
+for (const [status, body, expected, words] of ofLinks) {
+  test(`a link: ${status} ${JSON.stringify(body.toString())} is ${expected}`, () => {
+    const { code, message, hint } = linkProblem(status, body, "weights.bin")
+    assert.equal(code, expected)
+    assert.match(message, words)
+    assert.equal(hint?.includes("doctor --store") ?? false, message.includes("refused"))
   })
 }

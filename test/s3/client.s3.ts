@@ -109,7 +109,7 @@ const wrong: readonly [string, Fault, readonly string[]][] = [
   ["ignores the range", { kind: "ignored range" }, ["PROTOCOL"]],
   ["is an error with status 206", { kind: "other answer", status: 206, body: errorXml("InternalError") }, ["PROTOCOL"]],
   ["is a redirect", { kind: "answer", status: 307, body: "" }, ["PROTOCOL"]],
-  ["is refused", { kind: "answer", status: 403, body: errorXml("AccessDenied") }, ["FORBIDDEN"]],
+  ["is refused", { kind: "answer", status: 403, body: errorXml("AccessDenied") }, ["UNAVAILABLE"]],
   ["is absent", { kind: "answer", status: 404, body: errorXml("NoSuchKey") }, ["DIGEST_MISMATCH"]],
 ]
 for (const [name, fault, codes] of wrong) {

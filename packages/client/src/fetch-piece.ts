@@ -7,6 +7,7 @@ import type { Incoming } from "./incoming.ts"
 import { type Blocks, type Expected, mismatch, receive } from "./receive.ts"
 import { problem } from "./problem.ts"
 import type { Session } from "./session.ts"
+import { linkProblem } from "./store-problem.ts"
 
 export interface Piece extends Expected {
   readonly resource: Resource
@@ -59,6 +60,9 @@ export async function fetchPiece(session: Session, target: Target, piece: Piece)
   })
 }
 
+/** What a store answers when a link has run out: 400 where the registry's own session has (ExpiredToken). */
+const refusals: ReadonlySet<number> = new Set([400, 401, 403])
+
 /** One redirect at most, to a store that the policy allows; then exactly the range that was asked for. */
 async function openPiece(session: Session, target: Target, piece: Piece): Promise<Incoming> {
   const { transport } = session
@@ -68,29 +72,29 @@ async function openPiece(session: Session, target: Target, piece: Piece): Promis
   if (target.link !== null) {
     const url = target.link
     const answer = await transport.open(url, range)
-    if (answer.statusCode !== 403) return await expectBytes(url, answer, piece)
+    if (!refusals.has(answer.statusCode)) return await expectBytes(url, answer, piece, linkProblem)
     await answer.dump() // the link has run out
-    target.link = null
+    if (target.link === url) target.link = null
   }
   const first = new URL(`api/v1/blobs/sha256/${resource.digest}`, transport.registry)
   const answer = await transport.open(first, range)
-  if (answer.statusCode !== 307) return await expectBytes(first, answer, piece)
+  if (answer.statusCode !== 307) return await expectBytes(first, answer, piece, problem)
   await answer.dump()
   const location = answer.headers["location"]
   const url = transport.stores.check(typeof location === "string" ? location : "")
-  const opened = await expectBytes(url, await transport.open(url, range), piece)
+  const opened = await expectBytes(url, await transport.open(url, range), piece, linkProblem)
   target.link = url
   return opened
 }
 
-async function expectBytes(url: URL, answer: Incoming, piece: Piece): Promise<Incoming> {
+async function expectBytes(url: URL, answer: Incoming, piece: Piece, problemOf: typeof problem): Promise<Incoming> {
   const { statusCode, headers } = answer
   const ranged = piece.resource.parts !== undefined
   const expected = rangeOf(piece)
   if (statusCode === (ranged ? 206 : 200) && (!ranged || headers["content-range"] === expected)) return answer
   try {
     requireSameSize(url, answer, piece)
-    if (statusCode >= 400) throw problem(statusCode, await beginning(answer), `${piece.name} from ${url.origin}`)
+    if (statusCode >= 400) throw problemOf(statusCode, await beginning(answer), `${piece.name} from ${url.origin}`)
     const sent = ranged && statusCode === 206 ? `${String(headers["content-range"])} for ${expected}` : statusCode
     throw new ClientError("PROTOCOL", `${url.origin} answered ${sent} to a question for ${piece.name}`)
   } finally {
