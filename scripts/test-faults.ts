@@ -1,13 +1,13 @@
 /**
  * Kills, failing disks and edited rows, judged by a checker that shares no code with the product; and transfers that are
- * killed, shared and large: `pnpm test:faults`.
+ * killed, shared and large, from a registry and from a bucket of a Ceph RGW: `pnpm test:faults`.
  *
  *     pnpm test:faults             the short form, a few minutes
  *     pnpm test:faults --all       the long form: kill -9 200 times under load, and every place of the first start; 2 GiB
- *                                  killed 50 times, and 20 GiB in flat memory (needs 65 GB of disk)
+ *                                  killed 50 times in each place, and 20 GiB in flat memory (needs 65 GB of disk)
  *     pnpm test:faults tamper      the files that begin so
  *
- * Says what it could not check where strace is missing; REQUIRE_STRACE=1 makes that a failure.
+ * Says what it could not check where strace or Ceph is missing; REQUIRE_STRACE=1 and REQUIRE_S3=1 make that a failure.
  */
 import { spawnSync } from "node:child_process"
 import { globSync } from "node:fs"

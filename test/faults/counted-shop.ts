@@ -1,5 +1,6 @@
 /**
- * A registry process behind a counting proxy, a model of some size, and the command line as processes that can be killed.
+ * A registry process, a counting proxy before whatever sends and takes the files (the registry itself, or its bucket in a
+ * Ceph RGW), a model of some size, and the command line as processes that can be killed.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
@@ -10,6 +11,7 @@ import type { TestContext } from "node:test"
 import { fileURLToPath } from "node:url"
 
 import { Cli } from "../support/cli.ts"
+import { noRgw, Rgw } from "../support/rgw.ts"
 import { type CountingProxy, startCountingProxy } from "./counting-proxy.ts"
 
 const main = fileURLToPath(import.meta.resolve("@weighlock/cli")).replace(/index\.ts$/, "main.ts")
@@ -26,34 +28,50 @@ export interface Command {
   readonly child: ChildProcess
   readonly ended: Promise<Ended>
 }
+/** Where a registry has its files. */
+export type Place = "folder" | "bucket"
+/** Why there is none here, or false. */
+export const missing = (place: Place): string | false => place === "bucket" && noRgw()
+
 export interface CountedShop {
   readonly cli: Cli
+  /** What passes between clients and the files. */
   readonly proxy: CountingProxy
+  /** Of the registry, as clients ask it. */
+  readonly url: string
   readonly registryPid: number
-  /** `weighlock …`, through the proxy. `env` is added to the environment. */
+  /** `weighlock …` as a client of this registry. `env` is added to the environment. */
   start(argv: readonly string[], env?: Record<string, string>): Command
 }
 
-export async function openCountedShop(t: TestContext): Promise<CountedShop> {
+export async function openCountedShop(t: TestContext, place: Place = "folder"): Promise<CountedShop> {
   const cli = new Cli()
   t.after(() => cli.close())
   await cli.json("init", "reg", "--origin", "localhost", "--label", "alice", "--no-passphrase")
   const proxy = await startCountingProxy(t)
   const trust = cli.path("reg", "trust.json")
-  const config = { data: cli.path("data"), trust, publicUrl: proxy.url }
-  const registry = spawn(process.execPath, [registryScript, JSON.stringify(config)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  })
+  const rgw = place === "bucket" ? await startRgw(t) : null
+  const where =
+    rgw === null
+      ? { publicUrl: proxy.url }
+      : { store: { store: "s3://models/prod", endpoint: rgw.endpoint, publicEndpoint: proxy.url } }
+  const registry = spawn(
+    process.execPath,
+    [registryScript, JSON.stringify({ data: cli.path("data"), trust, ...where })],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  )
   t.after(() => registry.kill("SIGKILL"))
   const [line] = (await once(registry.stdout, "data")) as [Buffer]
-  const { url, pid } = JSON.parse(line.toString()) as { url: string; pid: number }
-  proxy.target = new URL(url)
+  const { url: own, pid } = JSON.parse(line.toString()) as { url: string; pid: number }
+  proxy.target = new URL(rgw?.endpoint ?? own)
+  const url = rgw === null ? proxy.url : own
   return {
     cli,
     proxy,
+    url,
     registryPid: pid,
     start: (argv, env = {}) => {
-      const words = [main, ...argv, "--trust", trust, "--registry", proxy.url, "--json"]
+      const words = [main, ...argv, "--trust", trust, "--registry", url, "--json"]
       const child = spawn(process.execPath, words, {
         cwd: cli.folder,
         env: { ...process.env, ...cli.env, ...env },
@@ -63,6 +81,14 @@ export async function openCountedShop(t: TestContext): Promise<CountedShop> {
       return { child, ended: ended(child) }
     },
   }
+}
+
+async function startRgw(t: TestContext): Promise<Rgw> {
+  const rgw = await Rgw.start()
+  t.after(() => rgw.stop())
+  rgw.useAccount()
+  await rgw.createBucket("models")
+  return rgw
 }
 
 async function ended(child: ChildProcess): Promise<Ended> {
