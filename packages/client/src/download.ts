@@ -112,6 +112,12 @@ class Download {
 
   /** `false` when another process is at it. */
   async run(resource: Resource): Promise<boolean> {
+    // Others may have finished it since we looked, which can be long ago: whoever is killed now leaves no empty name behind.
+    if (await this.#session.cache.has(resource)) {
+      this.#arrived(resource.size)
+      await this.#wishes.have?.(resource, null)
+      return true
+    }
     const partial = await claim(this.#session, resource)
     if (partial === null) return false
     try {

@@ -56,6 +56,12 @@ export function linkProblem(status: number, body: Uint8Array, what: string): Cli
   return new ClientError(code, `${what}: the store answered ${said}`)
 }
 
+/** Grants that were refused again and again, however fresh, are no more the client's affair than a refused link. */
+export function lastingRefusal(refusal: ClientError): ClientError {
+  if (refusal.code !== "FORBIDDEN") return refusal
+  return new ClientError("UNAVAILABLE", refusal.message, { cause: refusal, hint: operatorHint })
+}
+
 function codeIn(body: Uint8Array): string | undefined {
   const text = Buffer.from(body.subarray(0, 4096)).toString("latin1")
   return /^\s*(?:<\?xml[^>]*>\s*)?<Error\b[^>]*>[^]*?<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(text)?.[1]

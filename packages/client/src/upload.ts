@@ -17,6 +17,7 @@ import {
 import { ClientError, unavailable } from "./errors.ts"
 import { forEach, Slots } from "./at-once.ts"
 import type { Session } from "./session.ts"
+import { lastingRefusal } from "./store-problem.ts"
 
 const partsAtOnce = 8
 const completesAtOnce = 16
@@ -43,7 +44,7 @@ interface UploadState {
   readonly grants: readonly Grant[]
 }
 
-/** Returns when the registry says that every file is present. Throws DIGEST_MISMATCH, UNAVAILABLE, FORBIDDEN … */
+/** Returns when the registry says that every file is present. Throws DIGEST_MISMATCH, UNAVAILABLE … */
 export async function uploadMissing(session: Session, files: readonly LocalFile[]): Promise<void> {
   const total = files.reduce((sum, { resource }) => sum + resource.size, 0)
   let done = 0
@@ -88,7 +89,7 @@ async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promi
     const progressed = pending.length < before || accepted > 0
     idle = progressed ? 0 : idle + 1
     refusals = progressed || refusal === null ? 0 : refusals + 1
-    if (refusal !== null && refusals > mostRefusals) throw refusal
+    if (refusal !== null && refusals > mostRefusals) throw lastingRefusal(refusal)
     if (idle > patienceFor(pending)) throw unavailable("the registry does not finish the upload")
     if (idle > 0) await pause(Math.min(1000, 50 * idle))
   }
