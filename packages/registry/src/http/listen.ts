@@ -6,6 +6,7 @@ import type { AddressInfo, Socket } from "node:net"
 import type { OpenedConfig, Timeouts } from "../config.ts"
 import { RegistryError } from "../errors.ts"
 import type { App } from "./app.ts"
+import { isGivenUp, pipelined } from "./pipeline.ts"
 
 /** The part of the configuration that says where and how to listen. */
 export type Place = Pick<OpenedConfig, "host" | "port" | "tls" | "timeouts">
@@ -20,7 +21,7 @@ const maxConnections = 4096
 
 /** Throws USAGE when the address can't be had, or the TLS files are not a certificate and its key. */
 export async function listen(app: App, { host, port, tls, timeouts }: Place): Promise<Listening> {
-  const server = create(app, tls, timeouts)
+  const server = create(pipelined(app), tls, timeouts)
   server.timeout = timeouts.idle
   server.maxConnections = maxConnections
   server.maxHeadersCount = 0 // none is dropped silently: the bytes are limited here, the number by the guard
@@ -73,6 +74,7 @@ const refusals: Readonly<Record<string, string>> = {
 /** What is not HTTP never reaches the application. */
 function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy()
+  if (isGivenUp(socket)) return // half a request that nobody reads on
   const line = refusals[error.code ?? ""] ?? "400 Bad Request"
   const status = Number(line.slice(0, 3))
   const body = JSON.stringify({

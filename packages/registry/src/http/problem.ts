@@ -57,7 +57,13 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   drain(request)
 }
 
-const keptHeaders = new Set(["access-control-allow-origin", "allow", "content-range", "x-content-type-options"])
+const keptHeaders = new Set([
+  "access-control-allow-origin",
+  "allow",
+  "connection",
+  "content-range",
+  "x-content-type-options",
+])
 
 function drain(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return
