@@ -79,6 +79,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
     blobs,
     receiving,
     close: closeBlobs,
+    strays,
   } = await openBlobs({
     opened,
     ledger,
@@ -114,7 +115,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
 
   let ready = false
   const forgetBlobs = (before: number): Promise<readonly string[]> => log.alone(() => ledger.forgetBlobs(before))
-  const uploads = new Uploads({ ledger, blobs, records, forgetBlobs, patience: 20_000, onDamaged })
+  const uploads = new Uploads({ ledger, blobs, records, forgetBlobs, strays, patience: 20_000, onDamaged })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
   undo.push(closeBlobs) // before that: a bucket that stalls would hold it up
   const admission = new Admission({ trustChain, onFailed })
@@ -204,10 +205,17 @@ function remembered(work: () => Promise<void>, ms: number): () => Promise<boolea
   }
 }
 
-/** Runs now and again; answers what stops it, after the run under way has ended. */
+/** Runs now and again, never twice at once; answers what stops it, after the run under way has ended. */
 function every(ms: number, work: () => Promise<void>, logger: Logger): () => Promise<void> {
   let last = Promise.resolve()
-  const run = (): void => void (last = work().catch((error: unknown) => logger.error({ err: error }, "expiry failed")))
+  let runs = false
+  const run = (): void => {
+    if (runs) return
+    runs = true
+    last = work()
+      .catch((error: unknown) => logger.error({ err: error }, "expiry failed"))
+      .finally(() => (runs = false))
+  }
   run()
   const timer = setInterval(run, ms).unref()
   return async () => {

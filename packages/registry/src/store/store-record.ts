@@ -5,7 +5,7 @@
  *     s3://models/prod
  *     4f1c0d4c9a0b4e6f8a2f6f0e1d2c3b4a
  */
-import { open, readFile, rename } from "node:fs/promises"
+import { open, readFile, rename, stat } from "node:fs/promises"
 import { join } from "node:path"
 
 import { RegistryError } from "../errors.ts"
@@ -45,6 +45,11 @@ export async function writeStoreRecord(data: string, { name, owner }: StoreRecor
   }
   await rename(`${path}.new`, path)
   await syncFolder(data)
+}
+
+/** When it came here, in ms since epoch: a folder that was restored or rebuilt has it since then, whatever times were restored too. */
+export async function recordedSince(data: string): Promise<number> {
+  return (await stat(recordPath(data))).ctimeMs
 }
 
 function damaged(path: string, cause?: unknown): RegistryError {
