@@ -3,21 +3,13 @@
  * synced too.
  */
 import { randomBytes } from "node:crypto"
-import { type FileHandle, link, mkdir, open, rename, unlink } from "node:fs/promises"
+import { type FileHandle, link, open, rename, unlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
+
+import { syncFolder } from "@weighlock/manifest/node"
 
 /** Of files being written: whatever ends so was left by a process that died. */
 export const temporarySuffix = ".tmp"
-
-/** Makes the folder and its parents; a new entry is durable once this resolves. */
-export async function makeFolder(path: string, mode = 0o700): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode })
-  if (first === undefined) return
-  for (let made = path; ; made = dirname(made)) {
-    await syncFolder(dirname(made))
-    if (made === first) return
-  }
-}
 
 /**
  * `false` when something has that name already; it is not touched, and what it holds is for the caller to look at. Whoever
@@ -70,16 +62,6 @@ export async function readWhole(file: FileHandle): Promise<Uint8Array | null> {
   for (let got = -1; got !== 0 && size < bytes.length; size += got)
     got = (await file.read(bytes, size, bytes.length - size, size)).bytesRead
   return size === found.size ? bytes.subarray(0, size) : null
-}
-
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === "win32") return // a folder can't be opened there; NTFS journals its entries
-  const folder = await open(path, "r")
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 async function claim(path: string, mode: number): Promise<boolean> {

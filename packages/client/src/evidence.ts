@@ -12,8 +12,9 @@ import { createHash, randomBytes } from "node:crypto"
 import { mkdir, readdir, rename, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { canonicalJson, decodeUtf8, encodeBase64, type TrustRoot } from "@weighlock/manifest"
+import { makeFolder, syncFolder } from "@weighlock/manifest/node"
 import type { Hash } from "@weighlock/tlog"
-import { createFile, makeFolder, syncFolder, temporarySuffix } from "./durable.ts"
+import { createFile, temporarySuffix } from "./durable.ts"
 import type { SignedCheckpoint } from "./seen.ts"
 
 /** Of each code: a log that contradicts itself at every question must not fill the disk, nor rollbacks hide a fork. */

@@ -12,6 +12,7 @@
 import { mkdir } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { type Leaf, limits, ManifestError, parseLeaf, sha256Hex } from "@weighlock/manifest"
+import { makeFolder, syncFolder } from "@weighlock/manifest/node"
 import {
   encodeBase64,
   GrowingTree,
@@ -26,7 +27,7 @@ import {
 import { requireSignedBundle, TileCache } from "./audit/bundle-proof.ts"
 import { readBounded } from "./audit/source.ts"
 import { forEach } from "./at-once.ts"
-import { createFile, makeFolder, replaceFile, syncFolder } from "./durable.ts"
+import { createFile, replaceFile } from "./durable.ts"
 import { ClientError, diskError } from "./errors.ts"
 import { proveGrowth, requireNotShrunk } from "./growth.ts"
 import { readHead } from "./log.ts"

@@ -2,11 +2,11 @@
 import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 
+import { makeFolder } from "@weighlock/manifest/node"
 import type { OpenedConfig } from "./config.ts"
 import { RegistryError } from "./errors.ts"
 import { CheckpointCopy } from "./log/checkpoint-copy.ts"
 import { proveStart } from "./log/start-proof.ts"
-import { makeFolder } from "./store/durable.ts"
 import { SqliteLedger } from "./store/ledger-sqlite.ts"
 import { lockWriter } from "./store/writer-lock.ts"
 

@@ -1,5 +1,6 @@
 export type { Certificate } from "./certificate.ts"
 export { type CertifiedSigner, openCertificateChain, parseRoots } from "./certificate-chain.ts"
+export { makeFolder, syncFolder } from "./durable-folder.ts"
 export { type FolderOptions, type FoundFile, hashFolder, listFiles } from "./hash-folder.ts"
 export { type FileDigests, type HashOptions, HashPool } from "./hash-pool.ts"
 export { type Hashed, HashReader, type Reading, type ReadOptions } from "./hash-reader.ts"

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 
-import { makeFolder, syncFolder } from "../store/durable.ts"
+import { makeFolder, syncFolder } from "@weighlock/manifest/node"
 import type { BlobFacts } from "../store/ledger.ts"
 import type { BlobSource } from "./examine/blob-files.ts"
 

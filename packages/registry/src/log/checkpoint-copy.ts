@@ -15,8 +15,8 @@ import { readSync } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { dirname } from "node:path"
 
+import { makeFolder, syncFolder } from "@weighlock/manifest/node"
 import { RegistryError } from "../errors.ts"
-import { makeFolder, syncFolder } from "../store/durable.ts"
 import { type WriterLock, lockWriter } from "../store/writer-lock.ts"
 
 const slotSize = 4096

@@ -12,6 +12,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 
 import { parseLeaf } from "@weighlock/manifest"
+import { makeFolder, syncFolder } from "@weighlock/manifest/node"
 import {
   type Tile,
   openCheckpoint,
@@ -23,7 +24,6 @@ import {
 } from "@weighlock/tlog"
 
 import { RegistryError } from "../errors.ts"
-import { makeFolder, syncFolder } from "../store/durable.ts"
 import type { LogReader } from "./reader.ts"
 import type { ServedCheckpoint } from "./served.ts"
 

@@ -13,10 +13,10 @@ import { readdir, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 
 import { encodeBase64 } from "@weighlock/manifest"
+import { makeFolder, syncFolder } from "@weighlock/manifest/node"
 
 import { openTrust } from "../config.ts"
 import { RegistryError } from "../errors.ts"
-import { makeFolder, syncFolder } from "../store/durable.ts"
 import { SqliteLedger } from "../store/ledger-sqlite.ts"
 import { type StoreRecord, writeStoreRecord } from "../store/store-record.ts"
 import { lockWriter } from "../store/writer-lock.ts"

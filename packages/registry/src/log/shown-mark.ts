@@ -9,7 +9,7 @@
 import { access, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 
-import { syncFolder } from "../store/durable.ts"
+import { syncFolder } from "@weighlock/manifest/node"
 import type { WitnessMode } from "./served.ts"
 
 export class ShownMark {

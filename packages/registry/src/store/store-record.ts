@@ -8,9 +8,9 @@
 import { open, readFile, rename, stat } from "node:fs/promises"
 import { join } from "node:path"
 
+import { syncFolder } from "@weighlock/manifest/node"
 import { RegistryError } from "../errors.ts"
 import { absentAsNull } from "./disk.ts"
-import { syncFolder } from "./durable.ts"
 
 export interface StoreRecord {
   /** As `placeName` writes it. */

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
 
+import { makeFolder } from "@weighlock/manifest/node"
 import {
   type NoteSigner,
   TlogError,
@@ -14,7 +15,6 @@ import {
 
 import { RegistryError } from "../errors.ts"
 import { CheckpointCopy } from "../log/checkpoint-copy.ts"
-import { makeFolder } from "../store/durable.ts"
 import { copyPath, requireNoOther, requireNotBehind } from "./kept-state.ts"
 import { WitnessStore } from "./store.ts"
 import { keyPath, makeWitnessKey, openWitnessKey } from "./witness-key.ts"

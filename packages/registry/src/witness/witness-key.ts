@@ -8,11 +8,11 @@ import { type KeyObject, createPublicKey, generateKeyPairSync, sign } from "node
 import { open } from "node:fs/promises"
 import { dirname, join } from "node:path"
 
+import { syncFolder } from "@weighlock/manifest/node"
 import { type NoteSigner, ed25519CosignatureType, formatVkey, parseVkey } from "@weighlock/tlog"
 
 import { RegistryError } from "../errors.ts"
 import { readKeyFile } from "../log/key-file.ts"
-import { syncFolder } from "../store/durable.ts"
 
 export function keyPath(data: string): string {
   return join(data, "witness-key.pem")
