@@ -63,7 +63,7 @@ export class S3Staging {
     const staged = stagedOf(upload)
     const { key } = staged
     for (let tries = 0; tries < 3; tries++) {
-      if ((await this.#object(key))?.size === staged.size) {
+      if (this.#mayBeThere(staged) && (await this.#object(key))?.size === staged.size) {
         this.#remember(staged)
         return { key, numbers: [], uploadId: "" }
       }
@@ -73,6 +73,11 @@ export class S3Staging {
       this.#forget(staged) // completed or ended meanwhile
     }
     throw failed("a multipart upload", odd("it is gone as soon as it is made"))
+  }
+
+  /** A file of one part that this process was never asked for is not looked for: if it is there, it is sent again. */
+  #mayBeThere({ key, sha256, size }: Staged): boolean {
+    return size > limits.part || this.#remembered.get(sha256)?.has(key) === true
   }
 
   /** What an upload became. An object that can't be looked at is none of ours, as of one encrypted with a key that we lack. */
@@ -99,11 +104,18 @@ export class S3Staging {
 
   /** Makes one object of the parts, if it is not one yet. NOT_FOUND: nothing is there. CONFLICT: parts are missing. */
   async assemble(staged: Staged): Promise<Found> {
+    const opened = await this.#remembered.get(staged.sha256)?.get(staged.key)
+    const arrived = opened && (await listParts(this.#calls, opened))
+    if (opened && arrived && missingOf(staged, arrived).length === 0) return await this.#made(staged, opened, arrived)
     const there = await this.#object(staged.key)
     if (there) return there
-    const multipart = (await this.#remembered.get(staged.sha256)?.get(staged.key)) ?? (await this.#found(staged.key))
-    const parts = multipart && (await listParts(this.#calls, multipart))
+    const multipart = opened ?? (await this.#found(staged.key))
+    const parts = arrived ?? (multipart && (await listParts(this.#calls, multipart)))
     if (!multipart || !parts) throw notHere(staged)
+    return await this.#made(staged, multipart, parts)
+  }
+
+  async #made(staged: Staged, multipart: Multipart, parts: readonly ListedPart[]): Promise<Found> {
     requireAll(staged, parts)
     let fault: unknown = odd("no object")
     try {
