@@ -66,18 +66,14 @@ test("publish: bytes that change on their way are refused by the store, and said
   await publishFiles(shop, modelFiles())
 })
 
-test(
-  "publish: a store that refuses every grant, and one that is gone, are UNAVAILABLE",
-  { skip },
-  async (t) => {
-    const shop = await open(t)
-    shop.proxy.fault("PUT", /staging/, { kind: "answer", status: 403, body: errorXml("AccessDenied") })
-    assert.equal(await codeOf(() => publishFiles(shop, { "one.bin": Buffer.alloc(100, 1) })), "UNAVAILABLE")
-    shop.proxy.heal()
-    shop.proxy.fault("PUT", /staging/, { kind: "reset" })
-    assert.equal(await codeOf(() => publishFiles(shop, { "one.bin": Buffer.alloc(100, 1) })), "UNAVAILABLE")
-  },
-)
+test("publish: a store that refuses every grant, and one that is gone, are UNAVAILABLE", { skip }, async (t) => {
+  const shop = await open(t)
+  shop.proxy.fault("PUT", /staging/, { kind: "answer", status: 403, body: errorXml("AccessDenied") })
+  assert.equal(await codeOf(() => publishFiles(shop, { "one.bin": Buffer.alloc(100, 1) })), "UNAVAILABLE")
+  shop.proxy.heal()
+  shop.proxy.fault("PUT", /staging/, { kind: "reset" })
+  assert.equal(await codeOf(() => publishFiles(shop, { "one.bin": Buffer.alloc(100, 1) })), "UNAVAILABLE")
+})
 
 test("publish: grants that are over before their turn comes are asked for again", { skip }, async (t) => {
   const shop = await open(t, { grantLifeSeconds: 2 })

@@ -20,11 +20,15 @@ export function readsIntoReusedMemory(): ReadsIntoReusedMemory {
   return { onread: { buffer: Buffer.allocUnsafeSlow(size), callback: hand }, highWaterMark: 2 * size }
 }
 
-/** As a socket without `onread` would, but the reader is called at once, and what it leaves is copied. */
+/** As a socket without `onread` would, but the reader is called at once, and what it does not take is copied. */
 function hand(this: Socket, bytes: number, memory: Uint8Array): boolean {
-  this.push(memory.subarray(0, bytes))
-  this.emit("readable")
-  const left: unknown = this.readableLength === 0 ? null : this.read()
-  if (left instanceof Uint8Array) this.unshift(Buffer.from(left))
-  return true
+  const chunk = memory.subarray(0, bytes)
+  if (this.readableLength > 0) this.push(Buffer.from(chunk))
+  else {
+    this.push(chunk)
+    this.emit("readable")
+    const left: unknown = this.readableLength === 0 ? null : this.read()
+    if (left instanceof Uint8Array) this.unshift(Buffer.from(left))
+  }
+  return this.readableLength < this.readableHighWaterMark // else Node goes on reading once somebody has taken some
 }

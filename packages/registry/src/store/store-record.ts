@@ -47,9 +47,13 @@ export async function writeStoreRecord(data: string, { name, owner }: StoreRecor
   await syncFolder(data)
 }
 
-/** When it came here, in ms since epoch: a folder that was restored or rebuilt has it since then, whatever times were restored too. */
+/**
+ * Since when this ledger says what is in that store, in ms since epoch: when the younger of the two files came here. One that
+ * was restored or rebuilt has done so since then, whatever times were restored with it.
+ */
 export async function recordedSince(data: string): Promise<number> {
-  return (await stat(recordPath(data))).ctimeMs
+  const [record, ledger] = await Promise.all([stat(recordPath(data)), stat(join(data, "ledger.sqlite"))])
+  return Math.max(record.ctimeMs, ledger.birthtimeMs)
 }
 
 function damaged(path: string, cause?: unknown): RegistryError {
