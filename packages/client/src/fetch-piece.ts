@@ -123,7 +123,7 @@ async function beginning(answer: Incoming): Promise<Uint8Array> {
   let size = 0
   try {
     await answer.read((chunk) => {
-      chunks.push(Uint8Array.from(chunk))
+      chunks.push(chunk)
       if ((size += chunk.length) > 65_536) answer.stop()
     })
   } catch {

@@ -43,10 +43,7 @@ export class Incoming implements Dispatcher.DispatchHandler {
     return this.#begun.promise
   }
 
-  /**
-   * Resolves at the end of the body. A chunk's memory is used again as soon as `take` returns (reused-memory.ts). What `take`
-   * throws ends the connection and is thrown on.
-   */
+  /** Resolves at the end of the body. What `take` throws ends the connection and is thrown on. */
   async read(take: (chunk: Uint8Array) => void): Promise<void> {
     this.#take = take
     const early = this.#early
@@ -95,7 +92,7 @@ export class Incoming implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    if (this.#take === null) this.#early.push(chunk.slice())
+    if (this.#take === null) this.#early.push(chunk)
     else this.#hand(chunk)
   }
 

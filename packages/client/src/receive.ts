@@ -4,6 +4,7 @@ import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
 import type { Slots } from "./at-once.ts"
 import type { Incoming } from "./incoming.ts"
+import { chunkUsed } from "./young-memory.ts"
 
 /** What must arrive: so many bytes, for this place in the file. `name` is for the error. */
 export interface Expected {
@@ -56,6 +57,7 @@ export async function receive(answer: Incoming, want: Expected, to: Destination)
   try {
     await answer.read((chunk) => {
       to.moved()
+      chunkUsed(chunk.length)
       if ((received += chunk.length) > want.length)
         throw mismatch(`${want.name}: more than the signed ${want.length} bytes`)
       writer.write(chunk)

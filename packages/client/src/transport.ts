@@ -9,7 +9,6 @@ import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
 import { Incoming } from "./incoming.ts"
 import { problem } from "./problem.ts"
-import { readsIntoReusedMemory } from "./reused-memory.ts"
 import { retrying } from "./retry.ts"
 import { certificateHint, certificateProblem } from "./tls.ts"
 
@@ -46,16 +45,12 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
-type Agents = Map<LookupFunction | undefined, EnvHttpProxyAgent>
-
 export class Transport {
   readonly registry: URL
   readonly stores: StorePolicy
   readonly #token: string | undefined
   readonly #signal: AbortSignal | undefined
-  readonly #forCalls: Agents = new Map()
-  /** An `Incoming` is done with every chunk when it returns; the body of an ordinary answer keeps them. */
-  readonly #forBytes: Agents = new Map()
+  readonly #agents = new Map<LookupFunction | undefined, EnvHttpProxyAgent>()
 
   constructor(options: TransportOptions) {
     this.registry = parseRegistryUrl(options.registry)
@@ -81,7 +76,7 @@ export class Transport {
     const { EnvHttpProxyAgent } = await loadUndici()
     const incoming = new Incoming({ signal: this.#limit(headers["range"] !== undefined), broken })
     const { origin, pathname, search } = url
-    this.#agent(EnvHttpProxyAgent, this.#forBytes, url).dispatch(
+    this.#agent(url, EnvHttpProxyAgent).dispatch(
       { origin, path: pathname + search, method: "GET", headers: { ...this.#authorization(url), ...headers } },
       incoming,
     )
@@ -112,8 +107,7 @@ export class Transport {
   }
 
   async close(): Promise<void> {
-    const agents = [...this.#forCalls.values(), ...this.#forBytes.values()]
-    await Promise.all(agents.map((agent) => agent.destroy()))
+    await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()))
   }
 
   async #send(url: URL, { method, body, contentType }: Exchange): Promise<Dispatcher.ResponseData> {
@@ -129,7 +123,7 @@ export class Transport {
     const { EnvHttpProxyAgent, request } = await loadUndici()
     const signal = this.#limit(options.method === "PUT")
     try {
-      return await request(url, { ...options, dispatcher: this.#agent(EnvHttpProxyAgent, this.#forCalls, url), signal })
+      return await request(url, { ...options, dispatcher: this.#agent(url, EnvHttpProxyAgent), signal })
     } catch (cause) {
       throw this.broken(url, cause)
     }
@@ -160,21 +154,16 @@ export class Transport {
   }
 
   // HTTPS_PROXY and NO_PROXY are honoured; NODE_EXTRA_CA_CERTS adds a private certificate authority.
-  #agent(Agent: typeof EnvHttpProxyAgent, agents: Agents, url: URL): EnvHttpProxyAgent {
+  #agent(url: URL, Agent: typeof EnvHttpProxyAgent): EnvHttpProxyAgent {
     const lookup = this.stores.lookupFor(url)
-    const known = agents.get(lookup)
+    const known = this.#agents.get(lookup)
     if (known !== undefined) return known
-    const connect = {
-      timeout: connectTimeout,
-      ...(lookup === undefined ? {} : { lookup }),
-      ...(agents === this.#forBytes ? readsIntoReusedMemory() : {}),
-    }
     const agent = new Agent({
-      connect,
+      connect: { timeout: connectTimeout, ...(lookup === undefined ? {} : { lookup }) },
       headersTimeout: idleTimeout,
       bodyTimeout: idleTimeout,
     })
-    agents.set(lookup, agent)
+    this.#agents.set(lookup, agent)
     return agent
   }
 }
