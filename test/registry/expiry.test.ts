@@ -25,8 +25,6 @@ interface Bench {
   readonly uploads: Uploads
   readonly ledger: SqliteLedger
   readonly store: FolderBlobStore
-  /** What is found to be in the store and not in the ledger. */
-  readonly strays: string[]
   /** Sends the bytes, so that they can be completed. */
   send(sent: Parcel): Promise<void>
   forget(): Promise<void>
@@ -62,13 +60,11 @@ async function open(
     sizeOf: () => 100,
     onFailed: assert.ifError,
   })
-  const strays: string[] = []
   const uploads = new Uploads({
     ledger,
     blobs: { ...own, ...altered(store) },
     records,
     forgetBlobs: (before) => ledger.forgetBlobs(before),
-    strays: async () => strays,
     patience: 10_000,
     onDamaged: () => undefined,
   })
@@ -76,12 +72,7 @@ async function open(
     const [grant] = await store.declare(upload, 1)
     await store.writePart(grant?.headers[grantHeader], upload.sha256, 1, Readable.from([bytes], { objectMode: false }))
   }
-  return { uploads, ledger, store, strays, send, forget: () => uploads.expire(Date.now() + 60_000) }
-}
-
-async function digestsLeft({ store }: Bench, sent: readonly Parcel[]): Promise<readonly string[]> {
-  const sizes = await Promise.all(sent.map(({ upload }) => store.size(upload.sha256)))
-  return sent.flatMap(({ upload }, i) => (sizes[i] === null ? [] : [upload.sha256]))
+  return { uploads, ledger, store, send, forget: () => uploads.expire(Date.now() + 60_000) }
 }
 
 async function requireTrue({ ledger, store }: Bench, digests: readonly string[]): Promise<void> {
@@ -103,10 +94,16 @@ test("one that can't be removed keeps no other, and is removed next time", async
     await bench.uploads.complete(each.upload.sha256)
   }
   await assert.rejects(bench.forget(), { code: "UNAVAILABLE", message: /^1 blobs/ })
-  assert.deepEqual(await digestsLeft(bench, sent), [bad])
+  const left = async (): Promise<readonly string[]> => {
+    const sizes = await Promise.all(
+      sent.map(async ({ upload }) => [upload.sha256, await bench.store.size(upload.sha256)]),
+    )
+    return sizes.flatMap(([sha256, size]) => (size === null ? [] : [String(sha256)]))
+  }
+  assert.deepEqual(await left(), [bad])
   fails = false
   await bench.forget()
-  assert.deepEqual(await digestsLeft(bench, sent), [])
+  assert.deepEqual(await left(), [])
 })
 
 test("a removal that hangs holds up the proof of its own digest only", async (t) => {
@@ -157,33 +154,4 @@ test("a proof that began before its digest was forgotten keeps its bytes", async
   await forgetting
   assert.equal((await bench.ledger.blobs([sha256])).size, 1)
   await requireTrue(bench, [sha256])
-})
-
-test("a stray is removed; one that is recorded meanwhile, or is being proven, is not", async (t) => {
-  const [stray, recorded, proven] = [parcel(10), parcel(10), parcel(10)]
-  const held = Promise.withResolvers<void>()
-  const placed = Promise.withResolvers<void>()
-  const bench = await open(t, (store) => ({
-    complete: async (digest) => {
-      const facts = await store.complete(digest)
-      if (digest !== proven.upload.sha256) return facts
-      placed.resolve()
-      await held.promise
-      return facts
-    },
-  }))
-  for (const each of [stray, recorded, proven]) await bench.send(each)
-  await bench.store.complete(stray.upload.sha256) // and nobody records it
-  await bench.uploads.complete(recorded.upload.sha256)
-  const proof = bench.uploads.complete(proven.upload.sha256)
-  await placed.promise
-  bench.strays.push(...[stray, recorded, proven].map(({ upload }) => upload.sha256))
-  const sweeping = bench.uploads.expire(0) // forgets nothing: only strays
-  for (let i = 0; i < 20; i++) await setImmediate()
-  held.resolve()
-  assert.equal(await proof, "present")
-  await sweeping
-  const kept = [recorded.upload.sha256, proven.upload.sha256]
-  assert.deepEqual(await digestsLeft(bench, [stray, recorded, proven]), kept)
-  await requireTrue(bench, kept)
 })

@@ -18,8 +18,7 @@ import type { S3BlobStore } from "./store/blobs-s3.ts"
 import type { Ledger } from "./store/ledger.ts"
 import { type S3Place, placeName } from "./store/s3-place.ts"
 import type { S3Timeouts } from "./store/s3-timeouts.ts"
-import { type StoreRecord, readStoreRecord, recordedSince, writeStoreRecord } from "./store/store-record.ts"
-import { Strays } from "./strays.ts"
+import { type StoreRecord, readStoreRecord, writeStoreRecord } from "./store/store-record.ts"
 
 export interface BlobsOptions {
   readonly opened: OpenedConfig
@@ -38,8 +37,6 @@ export interface OpenedBlobs {
   readonly receiving: FolderBlobStore | null
   /** Ends what is under way with a bucket; a folder always answers. */
   readonly close: () => void
-  /** Finds what the ledger does not know; a folder is not searched. */
-  readonly strays: (before: number) => Promise<readonly string[]>
 }
 
 /** Throws USAGE (another store's data folder, another registry's bucket, a bucket that does not enforce), UNAVAILABLE. */
@@ -48,14 +45,7 @@ export async function openBlobs(options: BlobsOptions): Promise<OpenedBlobs> {
   const recorded = await readStoreRecord(data)
   if (store) {
     const bucket = await openBucket(store, recorded, options)
-    const { ledger } = options
-    const strays = new Strays({ ledger, kept: (after) => bucket.kept(after), since: await recordedSince(data) })
-    return {
-      blobs: bucket,
-      receiving: null,
-      close: () => bucket.close(),
-      strays: (before) => strays.next(before),
-    }
+    return { blobs: bucket, receiving: null, close: () => bucket.close() }
   }
   if (recorded !== null) throw elsewhere(data, recorded.name, "the data folder")
   const folder = await FolderBlobStore.open(
@@ -63,7 +53,7 @@ export async function openBlobs(options: BlobsOptions): Promise<OpenedBlobs> {
     options.hashes,
     new RegistryGrants(options.ownUrl, options.grantLifeSeconds),
   )
-  return { blobs: folder, receiving: folder, close: () => undefined, strays: async () => [] }
+  return { blobs: folder, receiving: folder, close: () => undefined }
 }
 
 async function openBucket(place: S3Place, recorded: StoreRecord | null, options: BlobsOptions): Promise<S3BlobStore> {

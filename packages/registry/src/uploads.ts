@@ -34,8 +34,6 @@ export interface UploadsOptions {
   readonly records: Sequencer<BlobFacts, BlobFacts>
   /** `Ledger.forgetBlobs`, where no publication is between its facts and its commit. */
   readonly forgetBlobs: (before: number) => Promise<readonly string[]>
-  /** Blobs from before `before` that are in the store and not in the ledger: some of them, next time others. */
-  readonly strays: (before: number) => Promise<readonly string[]>
   /** How long `complete` waits for the proof before it answers "proving", in ms. */
   readonly patience: number
   /** Told of a blob that the ledger knows and the store has not, or not as it was. */
@@ -48,7 +46,7 @@ export class Uploads {
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
   /** Blobs found as they were proven, and when; by the clock that never goes back. */
   readonly #seen = new Map<string, { readonly facts: BlobFacts; readonly at: number }>()
-  /** Digests that the ledger has forgotten or never knew, until their bytes are gone. */
+  /** Digests that the ledger has forgotten, until their bytes are gone. */
   readonly #forgotten = new Set<string>()
   /** Their removals under way: proofs of the same digests come after them. */
   readonly #removals = new Map<string, Promise<void>>()
@@ -173,12 +171,11 @@ export class Uploads {
     if (this.#proofs.get(sha256) === proof) this.#proofs.delete(sha256)
   }
 
-  /** Throws away abandoned uploads, and blobs that no manifest came for, older than `before` (ms since epoch). One at a time. */
+  /** Throws away abandoned uploads, and blobs that no manifest came for, older than `before` (ms since epoch). */
   async expire(before: number): Promise<void> {
     await this.#options.blobs.expire(before)
     for (const sha256 of await this.#options.forgetBlobs(before)) this.#forgotten.add(sha256)
     this.#seen.clear()
-    for (const sha256 of await this.#options.strays(before)) this.#forgotten.add(sha256)
     await this.#removeForgotten()
   }
 

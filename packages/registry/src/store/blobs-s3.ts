@@ -26,7 +26,6 @@ import { claimOwner, readOwner } from "./s3-owner.ts"
 import type { S3Place } from "./s3-place.ts"
 import { type Staged, S3Staging } from "./s3-staging.ts"
 import type { S3Timeouts } from "./s3-timeouts.ts"
-import type { Kept } from "../strays.ts"
 import { factsFrom } from "./staging.ts"
 import { Turns } from "./turns.ts"
 
@@ -180,26 +179,15 @@ export class S3BlobStore implements BlobStore {
     return await claimOwner(this.#calls, owner)
   }
 
-  /** Every blob that is there, in the order of the digests, from behind `after` on; all from "" on. */
-  async *kept(after: string): AsyncGenerator<Kept> {
-    for await (const { key, modified } of list(this.#calls, blobKeys, after === "" ? {} : { after: blobKey(after) })) {
-      const [, sha256] = blobForm.exec(key) ?? []
-      if (sha256 !== undefined && blobKey(sha256) === key) yield { sha256, modified }
-    }
-  }
-
   /** Whether any blob is there, of whomever. */
   async isEmpty(): Promise<boolean> {
-    for await (const _ of list(this.#calls, blobKeys, { most: 1 })) return false
+    for await (const _ of list(this.#calls, "blobs/sha256/", 1)) return false
     return true
   }
 }
 
-const blobKeys = "blobs/sha256/"
-const blobForm = /^blobs\/sha256\/[0-9a-f]{2}\/([0-9a-f]{64})$/
-
 function blobKey(sha256: string): string {
-  return `${blobKeys}${requireHex(sha256).slice(0, 2)}/${sha256}`
+  return `blobs/sha256/${requireHex(sha256).slice(0, 2)}/${sha256}`
 }
 
 const isNotFound = (error: unknown): boolean => error instanceof RegistryError && error.code === "NOT_FOUND"

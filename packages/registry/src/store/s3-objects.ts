@@ -165,22 +165,14 @@ export async function copy(calls: Calls, from: string, etag: string, to: string)
   await calls.runLong("copy", (client, options) => client.send(command, options))
 }
 
-export interface ListOptions {
-  /** In a page; 1,000. */
-  readonly most?: number
-  /** A key: only what comes behind it. */
-  readonly after?: string
-}
-
-/** Those whose keys begin so, in the order of their keys. */
-export function list(calls: Calls, keys: string, { most, after }: ListOptions = {}): AsyncGenerator<Listed> {
+/** In pages of 1,000, or `most` at a time. */
+export function list(calls: Calls, keys: string, most?: number): AsyncGenerator<Listed> {
   return paged((from) =>
     calls.run("list", async (client, options) => {
       const command = new ListObjectsV2Command({
         Bucket: calls.place.bucket,
         Prefix: calls.place.prefix + keys,
         ...(most !== undefined && { MaxKeys: most }),
-        ...(from === undefined && after !== undefined && { StartAfter: calls.at(after).Key }),
         ...(from !== undefined && { ContinuationToken: from }),
       })
       const { Name, Contents = [], IsTruncated, NextContinuationToken } = await client.send(command, options)

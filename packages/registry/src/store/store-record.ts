@@ -5,7 +5,7 @@
  *     s3://models/prod
  *     4f1c0d4c9a0b4e6f8a2f6f0e1d2c3b4a
  */
-import { open, readFile, rename, stat } from "node:fs/promises"
+import { open, readFile, rename } from "node:fs/promises"
 import { join } from "node:path"
 
 import { syncFolder } from "@weighlock/manifest/node"
@@ -45,15 +45,6 @@ export async function writeStoreRecord(data: string, { name, owner }: StoreRecor
   }
   await rename(`${path}.new`, path)
   await syncFolder(data)
-}
-
-/**
- * Since when this ledger says what is in that store, in ms since epoch: when the younger of the two files came here. One that
- * was restored or rebuilt has done so since then, whatever times were restored with it.
- */
-export async function recordedSince(data: string): Promise<number> {
-  const [record, ledger] = await Promise.all([stat(recordPath(data)), stat(join(data, "ledger.sqlite"))])
-  return Math.max(record.ctimeMs, ledger.birthtimeMs)
 }
 
 function damaged(path: string, cause?: unknown): RegistryError {
