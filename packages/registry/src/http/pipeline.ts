@@ -2,7 +2,7 @@
  * Requests that come on one connection before those ahead of them are answered (pipelining, RFC 9112 §9.3.2). Node hands
  * over all that it has read, thousands at once; here so many of a connection are under way, and what is beyond is not read:
  *
- *     GET … GET … GET …     32: answered, in their order
+ *     GET … GET … GET …     64: answered, in their order
  *     GET …                 503 UNAVAILABLE, retry-after: 1, connection: close
  *     GET … GET … GET …     nothing: the connection ends after the answers above
  */
@@ -12,8 +12,11 @@ import { RegistryError } from "../errors.ts"
 import type { App } from "./app.ts"
 import { sendProblem } from "./problem.ts"
 
-/** More than any client has that means well: browsers and most libraries wait for each answer, apt sends ten ahead. */
-const mostUnderWay = 32
+/**
+ * Twice what any client has that means well: browsers and most libraries wait for each answer, apt sends ten ahead. Twice,
+ * because a client that has an answer may send the next request before this side knows that the answer has gone.
+ */
+const mostUnderWay = 64
 
 /** Those of every connection that are not answered yet; Infinity where one was refused. */
 const underWay = new WeakMap<Socket, number>()
@@ -22,7 +25,7 @@ export function isGivenUp(socket: Socket): boolean {
   return underWay.get(socket) === Number.POSITIVE_INFINITY
 }
 
-/** Has `app` answer at most 32 requests of a connection at once. */
+/** Has `app` answer at most 64 requests of a connection at once; whoever has 32 waiting is never refused. */
 export function pipelined(app: App): App {
   return (request, response) => {
     const { socket } = request
