@@ -1,5 +1,6 @@
 /** Files that threads read themselves: whole or a range, with parts or without, while they grow, and kept in memory or not. */
 import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { appendFileSync, truncateSync, writeFileSync } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
@@ -126,4 +127,27 @@ test("closed while files are read: those fail, and nothing hangs", async (t) => 
   await own.close()
   assert.deepEqual(await Promise.all(readings), ["failed", "failed", "failed", "failed"])
   assert.equal(await own.hash(file, { start: 0, size: mib }).catch(() => "failed"), "failed")
+})
+
+test("ended while an answer is on its way: the process lives on", () => {
+  const scene = `
+    import { open } from "node:fs/promises"
+    import { HashReader } from "@weighlock/manifest/node"
+    const file = await open(process.execPath)
+    for (const size of [70_000, 100_000, 200_000, 1_000_000]) {
+      const reader = new HashReader(1)
+      const reading = reader.begin(file)
+      await reading.next(size) // its thread runs
+      const waiting = reading.next(size).catch(() => undefined)
+      for (const until = performance.now() + 5; performance.now() < until; );
+      await reader.close()
+      await waiting
+    }
+    await file.close()
+    console.log("alive")`
+  const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", scene], {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+  })
+  assert.deepEqual([status, stdout], [0, "alive\n"])
 })

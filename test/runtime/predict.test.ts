@@ -1,6 +1,7 @@
 /** A model saved by tfjs-layers answers the same through Weighlock, on every CPU engine. */
 /* oxlint-disable typescript/no-explicit-any, typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return -- the library's types live in the runtime's dependencies, and hostile JSON has none */
 import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { loadVerified, type Model } from "@weighlock/runtime"
 import {
@@ -197,4 +198,26 @@ test("verified bytes move into the engine: they can't be loaded twice, nor chang
   assert.equal(files.files.get(weightFile)?.bytes.byteLength, 0)
   await assert.rejects(loadVerified(files), { code: "USAGE" })
   await model.dispose()
+})
+
+test("disposed of while an answer is on its way: the process lives on", () => {
+  const scene = `
+    import { loadVerified } from "@weighlock/runtime"
+    import { dense, filesOf, save } from "./support.ts"
+    const saved = await save(dense())
+    for (let round = 0; round < 3; round++) {
+      const model = await loadVerified(filesOf(saved), { device: "js" })
+      await model.predict([1, 2])
+      const waiting = model.predict([1, 2]).catch(() => undefined)
+      await new Promise((resolve) => setImmediate(resolve)) // it is asked
+      for (const until = performance.now() + 50; performance.now() < until; );
+      await model.dispose()
+      await waiting
+    }
+    console.log("alive")`
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", scene], {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+  })
+  assert.deepEqual([status, stdout], [0, "alive\n"], stderr)
 })

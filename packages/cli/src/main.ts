@@ -11,7 +11,7 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   process.stdout.write(`${version}\n`) // what scripts ask before anything else: nothing more is loaded
   process.exit(0)
 }
-const { run } = await import("./run.ts")
+const { failure, run } = await import("./run.ts")
 
 const stop = new AbortController()
 let interrupted = false
@@ -24,16 +24,21 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
 }
 process.stdout.on("error", () => process.exit(0)) // the reader of a pipe has gone
 
-const code = await run(
-  process.argv.slice(2),
-  {
-    env: process.env,
-    cwd: process.cwd(),
-    stdin: process.stdin,
-    stdout: process.stdout,
-    stderr: process.stderr,
-    signal: stop.signal,
-  },
-  version,
-)
+const argv = process.argv.slice(2)
+const io = {
+  env: process.env,
+  cwd: process.cwd(),
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: stop.signal,
+}
+let isFinished = false
+// Node leaves with 13 when nothing is left to wait for but our answer. Our callers would take that for DIGEST_MISMATCH.
+process.once("exit", (code) => {
+  if (code !== 13 || isFinished) return
+  process.exitCode = failure(argv, io, stop.signal.reason ?? new Error("the command ended before it was finished"))
+})
+const code = await run(argv, io, version)
+isFinished = true
 process.exit(interrupted ? 130 : code)

@@ -25,7 +25,6 @@ import { Output } from "./output.ts"
 export async function run(argv: readonly string[], world: Io, version: string): Promise<number> {
   // An empty variable is no setting: that is how scripts and CI leave one out.
   const io = { ...world, env: Object.fromEntries(Object.entries(world.env).filter(([, value]) => value !== "")) }
-  const out = new Output(io, { json: argv.includes("--json") })
   try {
     await build(io, version).parseAsync(argv, { from: "user" })
     return 0
@@ -33,9 +32,14 @@ export async function run(argv: readonly string[], world: Io, version: string): 
     if (error instanceof CommanderError && error.exitCode === 0) return 0
     if (error instanceof Finished) return error.exitCode
     if (error instanceof CommanderError && error.code === "commander.help") return 2 // a group without a verb: it printed its help
-    if (io.stderr.isTTY === true) io.stderr.write("\r\u001b[K")
-    return out.failure(error instanceof CommanderError ? asUsage(error) : error)
+    return failure(argv, io, error instanceof CommanderError ? asUsage(error) : error)
   }
+}
+
+/** Prints what went wrong as `argv` asks for it, and returns the exit code. */
+export function failure(argv: readonly string[], io: Io, error: unknown): number {
+  if (io.stderr.isTTY === true) io.stderr.write("\r\u001b[K")
+  return new Output(io, { json: argv.includes("--json") }).failure(error)
 }
 
 function build(io: Io, version: string): Command {

@@ -10,6 +10,7 @@ export class Lane<Order extends object, Reply extends object> {
   #next = 0
   /** The thread has gone, and what it had begun with it: nothing may go on from there. */
   #failure: Error | null = null
+  #isClosing = false
 
   /** `script`: a file of this folder, without its ending. */
   constructor(script: string) {
@@ -29,7 +30,8 @@ export class Lane<Order extends object, Reply extends object> {
     worker.on("message", (reply: Numbered<Reply>) => {
       this.#waiting.get(reply.id)?.resolve(reply)
       this.#waiting.delete(reply.id)
-      if (this.#waiting.size === 0) worker.unref()
+      // While it ends it holds the process: Node would leave in the middle of `close`, with exit code 13.
+      if (this.#waiting.size === 0 && !this.#isClosing) worker.unref()
     })
     worker.on("error", (error: Error) => this.#fail(error))
     return worker
@@ -48,6 +50,7 @@ export class Lane<Order extends object, Reply extends object> {
 
   /** Orders that have no answer by then fail. */
   async close(): Promise<void> {
+    this.#isClosing = true
     await this.#worker?.terminate()
     this.#fail(new Error("the thread was closed"))
   }

@@ -68,7 +68,8 @@ export class WorkerLink {
   #settle(reply: Reply): void {
     const waiting = this.#waiting.get(reply.id)
     this.#waiting.delete(reply.id)
-    if (this.#waiting.size === 0) this.#worker.unref()
+    // While it ends it holds the process: Node would leave in the middle of `close`, with exit code 13.
+    if (this.#waiting.size === 0 && this.#ended === null) this.#worker.unref()
     if ("error" in reply) waiting?.reject(reviveError(reply.error satisfies ErrorReport))
     else waiting?.resolve(reply.value)
   }
