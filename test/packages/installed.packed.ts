@@ -71,6 +71,7 @@ for (const [version, node] of Object.entries(nodes)) {
       weighlock("publish", writeSum(home), "--as", "acme/sum@1.0.0", "--registry", url)
       await serveSum(node(), home, env, url)
       assert.deepEqual(readFileSync(join(home, "out", "big.bin")), readFileSync(join(home, "model", "big.bin")))
+      endedEarly(node(), home, env)
     } finally {
       registry.kill("SIGTERM")
       await new Promise((resolve) => registry.once("close", resolve))
@@ -117,6 +118,24 @@ async function serveSum(node: string, home: string, env: NodeJS.ProcessEnv, regi
     service.kill("SIGTERM")
     await new Promise((resolve) => service.once("close", resolve))
   }
+}
+
+/** No thread holds the process: Node ends it, and says 13 (26) or 0 (22). */
+function endedEarly(node: string, home: string, env: NodeJS.ProcessEnv): void {
+  const preload = `import { Worker } from "node:worker_threads"; Worker.prototype.ref = Worker.prototype.unref`
+  const argv = [
+    "--import",
+    `data:text/javascript,${encodeURIComponent(preload)}`,
+    cli,
+    "publish",
+    "model",
+    "--as",
+    "acme/other@1.0.0",
+    "--dry-run",
+    "--json",
+  ]
+  const { status, stdout } = spawnSync(node, argv, { cwd: home, env, encoding: "utf8" })
+  assert.deepEqual([status, (JSON.parse(stdout) as { error: { code: string } }).error.code], [1, "INTERNAL"])
 }
 
 test("an old Node is refused with a sentence, not a crash", () => {

@@ -13,16 +13,22 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
 }
 const { failure, run } = await import("./run.ts")
 
+let isDecided = false
+function leave(code: number): never {
+  isDecided = true
+  process.exit(code)
+}
+
 const stop = new AbortController()
 let interrupted = false
 for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.on(name, () => {
-    if (stop.signal.aborted) process.exit(130) // asked twice: now
+    if (stop.signal.aborted) leave(130) // asked twice: now
     interrupted = name === "SIGINT"
     stop.abort(new DOMException("stopped", "AbortError"))
   })
 }
-process.stdout.on("error", () => process.exit(0)) // the reader of a pipe has gone
+process.stdout.on("error", () => leave(0)) // the reader of a pipe has gone
 
 const argv = process.argv.slice(2)
 const io = {
@@ -33,12 +39,10 @@ const io = {
   stderr: process.stderr,
   signal: stop.signal,
 }
-let isFinished = false
-// Node leaves with 13 when nothing is left to wait for but our answer. Our callers would take that for DIGEST_MISMATCH.
+// Node leaves when nothing is left to wait for but our answer, with 13: our callers would take that for DIGEST_MISMATCH.
 process.once("exit", (code) => {
-  if (code !== 13 || isFinished) return
+  if (isDecided || (code !== 0 && code !== 13)) return // 22 says 0 here
   process.exitCode = failure(argv, io, stop.signal.reason ?? new Error("the command ended before it was finished"))
 })
 const code = await run(argv, io, version)
-isFinished = true
-process.exit(interrupted ? 130 : code)
+leave(interrupted ? 130 : code)
