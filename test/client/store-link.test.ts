@@ -65,6 +65,17 @@ test("a store that takes no link is an end, not a loop: nothing is wrong with ou
   assert.equal(tries(), 5) // broken off; the old link and a new one; twice more, as for all that is UNAVAILABLE
 })
 
+for (const [said, expected] of [
+  ["NoSuchBucket", "UNAVAILABLE"],
+  ["NoSuchKey", "DIGEST_MISMATCH"],
+] as const) {
+  test(`404 ${said} is ${expected}: whether the bucket is gone or a signed object`, async (t) => {
+    const answer = made(404, `<Error><Code>${said}</Code></Error>`)
+    const { options } = await sending(t, () => false, answer)
+    await assert.rejects(fetchModel(reference, options), { code: expected })
+  })
+}
+
 test("a store does not speak as a registry does", async (t) => {
   const { options, proxy } = await hostileClient(t, shop)
   const store = await startHostile(t, shop.peer.url)

@@ -60,6 +60,8 @@ const ofLinks: readonly [number, Buffer, string, RegExp][] = [
   [400, s3("ExpiredToken"), "UNAVAILABLE", /refused the registry's link \(400 ExpiredToken\)/],
   [403, Buffer.from('{"code":"SIGNER_UNTRUSTED"}'), "UNAVAILABLE", /refused the registry's link \(403\)$/],
   [401, Buffer.alloc(0), "UNAVAILABLE", /refused the registry's link \(401\)$/],
+  [404, s3("NoSuchBucket"), "UNAVAILABLE", /refused the registry's link \(404 NoSuchBucket\)/],
+  [404, s3("NoSuchKey"), "NOT_FOUND", /answered 404 NoSuchKey$/],
   [503, s3("SlowDown"), "UNAVAILABLE", /answered 503 SlowDown$/],
   [500, Buffer.from("<html>run curl evil.example</html>"), "UNAVAILABLE", /answered 500$/],
   [422, Buffer.from('{"code":"SIGNATURE_INVALID"}'), "PROTOCOL", /answered 422$/],

@@ -32,6 +32,14 @@ async function open(url: string): Promise<Socket> {
   return socket
 }
 
+async function tlsFiles(folder: string): Promise<{ cert: string; key: string }> {
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "tls-key.pem")]
+  const own = issue({ subject: "localhost", usage: null, purposes: null })
+  await writeFile(cert, pemOf(own))
+  await writeFile(key, own.key.export({ type: "pkcs8", format: "pem" }))
+  return { cert, key }
+}
+
 /** All that comes until the server closes. */
 async function rest(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -96,6 +104,42 @@ test("what stays half sent behind the refusal cuts no answer short", async (t) =
   assert.ok(found.length > most * size)
 })
 
+for (const scheme of ["http", "https"]) {
+  test(
+    `${scheme}: who reads nothing and sends a byte now and then holds no file for ever`,
+    { timeout: 30_000 },
+    async (t) => {
+      const world = await makeWorld(t)
+      const bytes = random(16 * size)
+      const plain = await startPeer(t, {}, world)
+      await plain.upload(bytes)
+      await plain.close()
+      const tls = scheme === "https" ? await tlsFiles(world.folder) : undefined
+      const timeouts = { taken: 600, headers: 60_000, request: 60_000 }
+      const peer = await startPeer(t, { timeouts, ...(tls && { tls }) }, world)
+      const path = `/api/v1/blobs/sha256/${sha256(bytes)}`
+      const [stalled, slow] = [await open(peer.url), await open(peer.url)]
+      const wasCut = new Promise<number>((resolve) => stalled.once("error", () => resolve(performance.now())))
+      const began = performance.now()
+      stalled.pause().write(`${get(path, 8)}GET /`)
+      const trickle = setInterval(() => stalled.write("x"), 50)
+      t.after(() => clearInterval(trickle))
+      // Who reads slowly takes longer than that for all of it, and gets it.
+      slow.write(get(path, 1))
+      let [received, taken] = [0, 0]
+      for await (const { length } of slow as AsyncIterable<Buffer>) {
+        received += length
+        if (received >= 16 * size) break
+        if (received - taken < size / 4) continue
+        taken = received
+        await sleep(25)
+      }
+      assert.ok(performance.now() - began > 1000, "it was not slow")
+      assert.ok((await wasCut) - began < 5000)
+    },
+  )
+}
+
 test("32 at once are all answered, again and again, on one connection", { timeout: 30_000 }, async (t) => {
   const { peer, path } = await withBlob(t)
   const socket = await open(peer.url)
@@ -121,11 +165,7 @@ test("32 at once are all answered, again and again, on one connection", { timeou
 
 test("the same over TLS", async (t) => {
   const world = await makeWorld(t)
-  const [cert, key] = [join(world.folder, "cert.pem"), join(world.folder, "tls-key.pem")]
-  const own = issue({ subject: "localhost", usage: null, purposes: null })
-  await writeFile(cert, pemOf(own))
-  await writeFile(key, own.key.export({ type: "pkcs8", format: "pem" }))
-  const peer = await startPeer(t, { tls: { cert, key } }, world)
+  const peer = await startPeer(t, { tls: await tlsFiles(world.folder) }, world)
   const socket = await open(peer.url)
   socket.write(get("/healthz", 100))
   assert.deepEqual(statuses(await rest(socket)), [...Array.from({ length: most }, () => "200"), "503"])

@@ -5,13 +5,14 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
 
+import { fetchModel } from "@weighlock/client"
 import { HashPool } from "@weighlock/manifest/node"
 import { startRegistry } from "@weighlock/registry"
 import { S3BlobStore, type S3Config, parseS3Place, signHeaders } from "@weighlock/registry/s3"
 
 import { most, parcel, read, send } from "../contract/blob-store.ts"
 import { makeWorld, sha256 } from "../registry/support.ts"
-import { publishFiles, openShop } from "../support/published.ts"
+import { publishFiles, openShop, reference } from "../support/published.ts"
 import { codeOf } from "../support/temp.ts"
 import { forThisFile, freshBucket, openOn, putGranted, skip } from "./support.ts"
 
@@ -161,6 +162,23 @@ test("of two that claim an empty prefix at once one has it", { skip }, async (t)
   )
   assert.equal(new Set(owners).size, 1)
 })
+
+test(
+  "an object that is gone is another model; a bucket that is gone is the operator's to mend",
+  { skip },
+  async (t) => {
+    const config = await freshBucket(server())
+    const shop = await openShop(t, { store: config })
+    await publishFiles(shop, { "one.bin": randomBytes(100) })
+    const bucket = pathOf(config, "").replace("/prod/", "")
+    const listed = await (await signed("GET", `${bucket}?list-type=2`)).text()
+    const keys = [...listed.matchAll(/<Key>([^<]+)<\/Key>/g)].map(([, key = ""]) => key)
+    for (const key of keys) assert.equal((await signed("DELETE", `${bucket}/${key}`)).status, 204)
+    assert.equal(await codeOf(() => fetchModel(reference, shop.options)), "DIGEST_MISMATCH")
+    assert.equal((await signed("DELETE", bucket)).status, 204)
+    await assert.rejects(fetchModel(reference, shop.options), { code: "UNAVAILABLE", message: /NoSuchBucket/ })
+  },
+)
 
 test("a bucket that was emptied is not taken for a new one", { skip }, async (t) => {
   const [config, emptied] = [await freshBucket(server()), await freshBucket(server())]

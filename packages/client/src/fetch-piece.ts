@@ -94,7 +94,10 @@ async function expectBytes(url: URL, answer: Incoming, piece: Piece, problemOf: 
   if (statusCode === (ranged ? 206 : 200) && (!ranged || headers["content-range"] === expected)) return answer
   try {
     requireSameSize(url, answer, piece)
-    if (statusCode >= 400) throw problemOf(statusCode, await beginning(answer), `${piece.name} from ${url.origin}`)
+    if (statusCode >= 400) {
+      const said = problemOf(statusCode, await beginning(answer), `${piece.name} from ${url.origin}`)
+      throw said.code === "NOT_FOUND" ? mismatch(`${piece.name} is signed, but ${url.origin} does not have it`) : said
+    }
     const sent = ranged && statusCode === 206 ? `${String(headers["content-range"])} for ${expected}` : statusCode
     throw new ClientError("PROTOCOL", `${url.origin} answered ${sent} to a question for ${piece.name}`)
   } finally {
@@ -103,8 +106,7 @@ async function expectBytes(url: URL, answer: Incoming, piece: Piece, problemOf: 
 }
 
 /** A signed manifest lists these bytes: a store that has none, fewer or more of them has other bytes (contract: exit 13). */
-function requireSameSize(url: URL, { statusCode, headers }: Incoming, { resource, name }: Piece): void {
-  if (statusCode === 404) throw mismatch(`${name} is signed, but ${url.origin} does not have it`)
+function requireSameSize(url: URL, { statusCode, headers }: Incoming, { resource }: Piece): void {
   if (resource.parts === undefined) return
   const total = /^bytes [0-9]{1,16}-[0-9]{1,16}\/([0-9]{1,16})$/.exec(String(headers["content-range"]))?.[1]
   const otherSize = statusCode === 206 && total !== undefined && Number(total) !== resource.size

@@ -49,7 +49,7 @@ export function linkProblem(status: number, body: Uint8Array, what: string): Cli
   const found = codeIn(body)
   const said = found === undefined ? String(status) : `${status} ${found}`
   const code = meaningOf(status, found)
-  if (code === "FORBIDDEN" || status === 401)
+  if (code === "FORBIDDEN" || status === 401 || found === "NoSuchBucket")
     return new ClientError("UNAVAILABLE", `${what}: the store refused the registry's link (${said})`, {
       hint: operatorHint,
     })

@@ -25,6 +25,8 @@ export interface Timeouts {
   readonly request: number
   /** A connection on which nothing moves. */
   readonly idle: number
+  /** Until the client has taken what was written to it at once. */
+  readonly taken: number
   readonly drain: number
 }
 
@@ -113,7 +115,7 @@ export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> 
     witnessMode: config.witness?.mode ?? "degrade",
     witnessUrls: config.witness?.urls ?? {},
     tls: tls && { cert: await read(tls.cert, "TLS certificate"), key: await read(tls.key, "TLS key") },
-    timeouts: { headers: 10_000, request: 600_000, idle: 30_000, drain: 10_000, ...config.timeouts },
+    timeouts: { headers: 10_000, request: 600_000, idle: 30_000, taken: 300_000, drain: 10_000, ...config.timeouts },
   }
 }
 

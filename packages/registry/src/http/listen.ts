@@ -7,6 +7,7 @@ import type { OpenedConfig, Timeouts } from "../config.ts"
 import { RegistryError } from "../errors.ts"
 import type { App } from "./app.ts"
 import { isGivenUp, pipelined } from "./pipeline.ts"
+import { endStalled } from "./stalled.ts"
 
 /** The part of the configuration that says where and how to listen. */
 export type Place = Pick<OpenedConfig, "host" | "port" | "tls" | "timeouts">
@@ -23,6 +24,7 @@ const maxConnections = 4096
 export async function listen(app: App, { host, port, tls, timeouts }: Place): Promise<Listening> {
   const server = create(pipelined(app), tls, timeouts)
   server.timeout = timeouts.idle
+  endStalled(server, timeouts.taken)
   server.maxConnections = maxConnections
   server.maxHeadersCount = 0 // none is dropped silently: the bytes are limited here, the number by the guard
   server.on("clientError", refuse)

@@ -66,7 +66,9 @@ export class S3BlobStore implements BlobStore {
   }
 
   async size(sha256: string): Promise<number | null> {
-    return (await head(this.#calls, blobKey(sha256)))?.size ?? null
+    const found = await head(this.#calls, blobKey(sha256))
+    if (!found) await this.reach() // of a bucket that is gone every object is, and HEAD does not say why
+    return found?.size ?? null
   }
 
   async read(sha256: string, range?: ByteRange): Promise<Readable | null> {

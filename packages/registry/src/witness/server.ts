@@ -116,7 +116,7 @@ async function placeOf({ host = "127.0.0.1", port = 0, tls, timeouts }: WitnessC
     host,
     port,
     tls: files,
-    timeouts: { headers: 5000, request: 10_000, idle: 30_000, drain: 10_000, ...timeouts },
+    timeouts: { headers: 5000, request: 10_000, idle: 30_000, taken: 30_000, drain: 10_000, ...timeouts },
   }
 }
 
