@@ -1,6 +1,7 @@
 /** Blobs that nobody needs go, and what the ledger knows has its bytes, whatever happens at the same time. */
 import assert from "node:assert/strict"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtempSync } from "node:fs"
+import { rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Readable } from "node:stream"
@@ -22,6 +23,7 @@ import {
 import { type Parcel, parcel } from "../contract/blob-store.ts"
 
 interface Bench {
+  readonly folder: string
   readonly uploads: Uploads
   readonly ledger: SqliteLedger
   readonly store: FolderBlobStore
@@ -30,12 +32,14 @@ interface Bench {
   forget(): Promise<void>
 }
 
-/** `altered`: what the store does otherwise. */
+const sequencing = { maxItems: 10_000, maxBytes: 1e9, sizeOf: () => 100, onFailed: assert.ifError }
+
+/** `altered`: what the store does otherwise. `folder`: as another process left it. */
 async function open(
   t: TestContext,
   altered: (store: FolderBlobStore) => Partial<BlobStore> = () => ({}),
+  folder = mkdtempSync(join(tmpdir(), "weighlock-expiry-")),
 ): Promise<Bench> {
-  const folder = await mkdtemp(join(tmpdir(), "weighlock-expiry-"))
   const hashes = new HashPool(1)
   const ledger = new SqliteLedger(join(folder, "ledger.sqlite"))
   t.after(async () => {
@@ -49,21 +53,18 @@ async function open(
     read: (sha256) => store.read(sha256),
     link: () => store.link(),
     declare: (upload, most) => store.declare(upload, most),
-    complete: (sha256) => store.complete(sha256),
+    complete: (sha256, announce) => store.complete(sha256, announce),
     remove: (sha256) => store.remove(sha256),
     expire: async () => 0, // of uploads; this is about blobs
     reach: () => store.reach(),
   }
-  const records = new Sequencer<BlobFacts, BlobFacts>((batch) => ledger.recordBlobs(batch), {
-    maxItems: 10_000,
-    maxBytes: 1e9,
-    sizeOf: () => 100,
-    onFailed: assert.ifError,
-  })
+  const records = new Sequencer<BlobFacts, BlobFacts>((batch) => ledger.recordBlobs(batch), sequencing)
+  const notes = new Sequencer<string, unknown>((batch) => ledger.noteUnrecorded(batch).then(() => batch), sequencing)
   const uploads = new Uploads({
     ledger,
     blobs: { ...own, ...altered(store) },
     records,
+    notes,
     forgetBlobs: (before) => ledger.forgetBlobs(before),
     patience: 10_000,
     onDamaged: () => undefined,
@@ -72,7 +73,7 @@ async function open(
     const [grant] = await store.declare(upload, 1)
     await store.writePart(grant?.headers[grantHeader], upload.sha256, 1, Readable.from([bytes], { objectMode: false }))
   }
-  return { uploads, ledger, store, send, forget: () => uploads.expire(Date.now() + 60_000) }
+  return { folder, uploads, ledger, store, send, forget: () => uploads.expire(Date.now() + 60_000) }
 }
 
 async function requireTrue({ ledger, store }: Bench, digests: readonly string[]): Promise<void> {
@@ -131,8 +132,8 @@ test("a proof that began before its digest was forgotten keeps its bytes", async
   const held = Promise.withResolvers<void>()
   let holds = false
   const bench = await open(t, (store) => ({
-    complete: async (digest) => {
-      const facts = await store.complete(digest)
+    complete: async (digest, announce) => {
+      const facts = await store.complete(digest, announce)
       placed.resolve()
       if (holds) await held.promise
       return facts
@@ -154,4 +155,56 @@ test("a proof that began before its digest was forgotten keeps its bytes", async
   await forgetting
   assert.equal((await bench.ledger.blobs([sha256])).size, 1)
   await requireTrue(bench, [sha256])
+})
+
+const died = new Error("killed")
+
+test("killed between placing a blob and recording it: its bytes go a day later, at whatever start", async (t) => {
+  const [lost, again] = [parcel(10), parcel(10)]
+  const bench = await open(t, (store) => ({
+    complete: async (digest, announce) => {
+      await store.complete(digest, announce)
+      throw died
+    },
+  }))
+  for (const sent of [lost, again]) {
+    await bench.send(sent)
+    await assert.rejects(bench.uploads.complete(sent.upload.sha256), died)
+    assert.equal(await bench.store.size(sent.upload.sha256), 10)
+  }
+  const restarted = await open(t, () => ({}), bench.folder)
+  await restarted.uploads.expire(Date.now() - 60_000) // not yet
+  assert.equal(await bench.store.size(lost.upload.sha256), 10)
+  assert.equal(await restarted.uploads.complete(again.upload.sha256), "present") // asked for again: proven where it is
+  await restarted.uploads.expire(Date.now() + 60_000)
+  assert.equal(await bench.store.size(lost.upload.sha256), null)
+  assert.deepEqual(await bench.ledger.forgetBlobs(Date.now() + 60_000), [])
+})
+
+test("killed between forgetting a blob and removing it: the next start removes it", async (t) => {
+  const sent = parcel(10)
+  const { sha256 } = sent.upload
+  const bench = await open(t, () => ({ remove: () => Promise.reject(died) }))
+  await bench.send(sent)
+  await bench.uploads.complete(sha256)
+  await assert.rejects(bench.forget(), { code: "UNAVAILABLE" })
+  assert.deepEqual([(await bench.ledger.blobs([sha256])).size, await bench.store.size(sha256)], [0, 10])
+  const restarted = await open(t, () => ({}), bench.folder)
+  await restarted.forget()
+  assert.equal(await bench.store.size(sha256), null)
+})
+
+test("a blob that is proven once more after a kill, and needed, keeps its bytes", async (t) => {
+  const sent = parcel(10)
+  const { sha256 } = sent.upload
+  const bench = await open(t, () => ({ remove: () => Promise.reject(died) }))
+  await bench.send(sent)
+  await bench.uploads.complete(sha256)
+  await assert.rejects(bench.forget(), { code: "UNAVAILABLE" })
+  const restarted = await open(t, () => ({}), bench.folder)
+  await restarted.send(sent)
+  assert.equal(await restarted.uploads.complete(sha256), "present")
+  await restarted.uploads.expire(Date.now() - 60_000)
+  await requireTrue(restarted, [sha256])
+  assert.equal((await restarted.ledger.blobs([sha256])).size, 1)
 })

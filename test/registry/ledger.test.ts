@@ -56,7 +56,7 @@ const expectedPragmas = {
   cell_size_check: 1,
   busy_timeout: 5000,
   application_id: 0x574c5247,
-  user_version: 2,
+  user_version: 3,
 }
 
 test("the pragmas hold on the first open and on every later one", async (t) => {
@@ -89,6 +89,7 @@ test("every table is STRICT", async (t) => {
     "manifests",
     "payloads",
     "trust_roots",
+    "unrecorded_blobs",
   ])
   assert.ok(tables.every(({ strict }) => strict === 1))
 })
@@ -231,6 +232,38 @@ test("only old blobs that no manifest needs are forgotten", async (t) => {
   assert.deepEqual(await ledger.forgetBlobs(Date.now() - 60_000), [])
   assert.deepEqual(await ledger.forgetBlobs(Date.now() + 60_000), [hex("b")])
   assert.deepEqual([...(await ledger.blobs([hex("a"), hex("b")])).keys()], [hex("a")])
+})
+
+test("bytes that may lie in the store unrecorded are noted until they are recorded, or gone", async (t) => {
+  const ledger = new SqliteLedger(tempFile(t))
+  t.after(() => ledger.close())
+  const [before, later] = [Date.now() - 60_000, Date.now() + 60_000]
+  await ledger.noteUnrecorded([hex("a"), hex("b"), hex("c")])
+  await ledger.recordBlobs([{ sha256: hex("a"), size: 1 }])
+  assert.deepEqual(await ledger.forgetBlobs(before), [])
+  assert.deepEqual(await ledger.forgetBlobs(later), [hex("a"), hex("b"), hex("c")]) // a: recorded, and not needed
+  assert.equal((await ledger.blobs([hex("a")])).size, 0)
+  await ledger.dropNotes([hex("a"), hex("b")], later)
+  await ledger.dropNotes([hex("c")], before) // made anew since
+  assert.deepEqual(await ledger.forgetBlobs(later), [hex("c")])
+})
+
+test("a ledger of the version before is taken up as it is", async (t) => {
+  const path = tempFile(t)
+  const ledger = new SqliteLedger(path)
+  await ledger.commit(commitOf(await ledger.fence(), [published(0, "1.0.0", hex("c"))]))
+  await ledger.close()
+  const db = new DatabaseSync(path)
+  db.exec("DROP TABLE unrecorded_blobs; PRAGMA user_version = 2")
+  db.close()
+  const upgraded = new SqliteLedger(path)
+  await upgraded.noteUnrecorded([hex("a")])
+  assert.ok(await upgraded.byVersion("acme/mnist", "1.0.0"))
+  assert.equal(await upgraded.pragma("user_version"), 3)
+  await upgraded.close()
+  const again = new SqliteLedger(path)
+  assert.deepEqual(await again.forgetBlobs(Date.now() + 60_000), [hex("a")])
+  await again.close()
 })
 
 test("a cosignature is kept once a witness, the last one told", async (t) => {

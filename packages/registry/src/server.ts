@@ -102,7 +102,13 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
     sizeOf: ({ parts }) => 64 + 32 * (parts?.digests.length ?? 0),
     onFailed,
   })
-  undo.push(() => Promise.all([sequencer.close(), records.close()]).then(() => undefined))
+  const notes = new Sequencer<string, unknown>((batch) => ledger.noteUnrecorded(batch).then(() => batch), {
+    maxItems: 10_000,
+    maxBytes: 1024 * 1024,
+    sizeOf: () => 64,
+    onFailed,
+  })
+  undo.push(() => Promise.all([sequencer.close(), records.close(), notes.close()]).then(() => undefined))
 
   const metrics = new Metrics()
   measureLog(metrics, running)
@@ -114,7 +120,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
 
   let ready = false
   const forgetBlobs = (before: number): Promise<readonly string[]> => log.alone(() => ledger.forgetBlobs(before))
-  const uploads = new Uploads({ ledger, blobs, records, forgetBlobs, patience: 20_000, onDamaged })
+  const uploads = new Uploads({ ledger, blobs, records, notes, forgetBlobs, patience: 20_000, onDamaged })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
   undo.push(closeBlobs) // before that: a bucket that stalls would hold it up
   const admission = new Admission({ trustChain, onFailed })

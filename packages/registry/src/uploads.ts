@@ -32,6 +32,8 @@ export interface UploadsOptions {
   readonly ledger: Ledger
   readonly blobs: BlobStore
   readonly records: Sequencer<BlobFacts, BlobFacts>
+  /** `Ledger.noteUnrecorded`, of a digest at a time. */
+  readonly notes: Sequencer<string, unknown>
   /** `Ledger.forgetBlobs`, where no publication is between its facts and its commit. */
   readonly forgetBlobs: (before: number) => Promise<readonly string[]>
   /** How long `complete` waits for the proof before it answers "proving", in ms. */
@@ -46,9 +48,7 @@ export class Uploads {
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
   /** Blobs found as they were proven, and when; by the clock that never goes back. */
   readonly #seen = new Map<string, { readonly facts: BlobFacts; readonly at: number }>()
-  /** Digests that the ledger has forgotten, until their bytes are gone. */
-  readonly #forgotten = new Set<string>()
-  /** Their removals under way: proofs of the same digests come after them. */
+  /** Removals under way: proofs of the same digests come after them. */
   readonly #removals = new Map<string, Promise<void>>()
 
   constructor(options: UploadsOptions) {
@@ -159,7 +159,7 @@ export class Uploads {
   /** Who comes just after another's proof ended finds nothing staged, and the blob present. */
   async #complete(sha256: string): Promise<BlobFacts> {
     try {
-      return await this.#options.blobs.complete(sha256)
+      return await this.#options.blobs.complete(sha256, async (place) => void (await this.#options.notes.submit(place)))
     } catch (error) {
       const known = (await this.#options.ledger.blobs([sha256])).get(sha256)
       if (known && (await this.#options.blobs.size(sha256)) === known.size) return known
@@ -174,14 +174,15 @@ export class Uploads {
   /** Throws away abandoned uploads, and blobs that no manifest came for, older than `before` (ms since epoch). */
   async expire(before: number): Promise<void> {
     await this.#options.blobs.expire(before)
-    for (const sha256 of await this.#options.forgetBlobs(before)) this.#forgotten.add(sha256)
+    const unneeded = await this.#options.forgetBlobs(before)
     this.#seen.clear()
-    await this.#removeForgotten()
+    await this.#removeAll(unneeded, before)
   }
 
-  /** Those that can't be removed now are tried again next time. */
-  async #removeForgotten(): Promise<void> {
-    const waiting = [...this.#forgotten].values()
+  /** Those that can't be removed now are noted still, and tried again next time. */
+  async #removeAll(digests: readonly string[], before: number): Promise<void> {
+    const waiting = digests.values()
+    const removed: string[] = []
     const failures: unknown[] = []
     const work = async (): Promise<void> => {
       for (const sha256 of waiting) {
@@ -190,11 +191,12 @@ export class Uploads {
           sha256,
           removal.catch(() => undefined),
         )
-        await removal.then(() => this.#forgotten.delete(sha256)).catch((error: unknown) => failures.push(error))
+        await removal.then(() => removed.push(sha256)).catch((error: unknown) => failures.push(error))
         this.#removals.delete(sha256)
       }
     }
     await Promise.all(Array.from({ length: asksAtOnce }, work))
+    await this.#options.ledger.dropNotes(removed, before)
     if (failures.length === 0) return
     const message = `${failures.length} blobs that nobody needs could not be removed: they are tried again in an hour`
     throw new RegistryError("UNAVAILABLE", message, { cause: failures[0] })

@@ -13,8 +13,8 @@
 
 /** "WLRG": a file that is not ours is refused, not migrated. */
 export const applicationId = 0x574c5247
-/** 1 was the ledger before the log. */
-export const schemaVersion = 2
+/** 1 was the ledger before the log, 2 had no `unrecorded_blobs`. */
+export const schemaVersion = 3
 
 const digest = (column: string): string =>
   `${column} TEXT NOT NULL CHECK (length(${column}) = 64 AND ${column} NOT GLOB '*[^0-9a-f]*')`
@@ -121,4 +121,14 @@ const models = `
   CREATE TRIGGER blobs_never_updated BEFORE UPDATE ON blobs BEGIN SELECT RAISE(ABORT, 'blobs: facts never change'); END;
 `
 
-export const schema: string = log + models
+/** Digests whose bytes may lie in the store without being recorded, and since when: nobody needs those that stay here. */
+const unrecorded = `
+  CREATE TABLE unrecorded_blobs (
+    ${digest("sha256")} PRIMARY KEY,
+    noted_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`
+
+export const schema: string = log + models + unrecorded
+/** From the version before. */
+export const upgrades: Readonly<Record<number, string>> = { 2: unrecorded }

@@ -142,6 +142,14 @@ export class SqliteLedger implements Ledger {
     return await this.#writer.forgetBlobs(before)
   }
 
+  async noteUnrecorded(digests: readonly string[]): Promise<void> {
+    await this.#writer.noteUnrecorded(digests)
+  }
+
+  async dropNotes(digests: readonly string[], before: number): Promise<void> {
+    await this.#writer.dropNotes(digests, before)
+  }
+
   async trustRoots(): Promise<readonly TrustRecord[]> {
     const rows = this.#statements.trustRoots.all() as TrustRow[]
     return rows.map(({ version, digest, index, hash, leaf }) => ({ version, digest, entry: { index, hash, leaf } }))

@@ -53,6 +53,10 @@ function perform(order: WriteOrder): unknown {
       return writes.recordBlobs(...order.args)
     case "forgetBlobs":
       return writes.forgetBlobs(...order.args)
+    case "noteUnrecorded":
+      return writes.noteUnrecorded(...order.args)
+    case "dropNotes":
+      return writes.dropNotes(...order.args)
     case "addCosignatures":
       return writes.addCosignatures(...order.args)
     case "forgetCosignatures":

@@ -63,6 +63,14 @@ export class LedgerWriter {
     return this.#ask({ name: "forgetBlobs", args: [before] }) as Promise<readonly string[]>
   }
 
+  async noteUnrecorded(digests: readonly string[]): Promise<void> {
+    await this.#ask({ name: "noteUnrecorded", args: [digests] })
+  }
+
+  async dropNotes(digests: readonly string[], before: number): Promise<void> {
+    await this.#ask({ name: "dropNotes", args: [digests, before] })
+  }
+
   async addCosignatures(size: number, cosignatures: readonly Cosignature[]): Promise<void> {
     await this.#ask({ name: "addCosignatures", args: [size, cosignatures] })
   }

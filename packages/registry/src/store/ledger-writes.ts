@@ -46,17 +46,35 @@ export class LedgerWrites {
   }
 
   recordBlobs(batch: readonly BlobFacts[]): readonly BlobFacts[] {
-    const { addBlob, blob } = this.#statements
+    const { addBlob, blob, dropNote } = this.#statements
     return this.#atOnce(() =>
       batch.map((facts) => {
         addBlob.run({ ...rowOf(facts), recorded_at: Date.now() })
+        dropNote.run(facts.sha256, Number.MAX_SAFE_INTEGER)
         return factsOf(blob.get(facts.sha256) as BlobRow)
       }),
     )
   }
 
+  noteUnrecorded(digests: readonly string[]): void {
+    this.#atOnce(() => {
+      for (const sha256 of digests) this.#statements.addNote.run(sha256, Date.now())
+    })
+  }
+
   forgetBlobs(before: number): readonly string[] {
-    return this.#atOnce(() => this.#statements.forgetBlobs.all(before) as string[])
+    const { noteUnneeded, forgetBlobs, notes } = this.#statements
+    return this.#atOnce(() => {
+      noteUnneeded.run(before)
+      forgetBlobs.run(before)
+      return notes.all(before) as string[]
+    })
+  }
+
+  dropNotes(digests: readonly string[], before: number): void {
+    this.#atOnce(() => {
+      for (const sha256 of digests) this.#statements.dropNote.run(sha256, before)
+    })
   }
 
   addCosignatures(size: number, cosignatures: readonly Cosignature[]): void {
@@ -111,10 +129,15 @@ function prepare(db: Database.Database) {
     addBlob: db.prepare(
       "INSERT INTO blobs (sha256, size, part_size, part_digests, recorded_at) VALUES (@sha256, @size, @part_size, @part_digests, @recorded_at) ON CONFLICT DO NOTHING",
     ),
-    forgetBlobs: db
-      .prepare(
-        `DELETE FROM blobs WHERE recorded_at < ? AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE blob = sha256) RETURNING sha256`,
-      )
-      .pluck(),
+    noteUnneeded: db.prepare(
+      `INSERT INTO unrecorded_blobs (sha256, noted_at) SELECT sha256, recorded_at FROM blobs WHERE ${unneeded} ${renewed}`,
+    ),
+    forgetBlobs: db.prepare(`DELETE FROM blobs WHERE ${unneeded}`),
+    addNote: db.prepare(`INSERT INTO unrecorded_blobs (sha256, noted_at) VALUES (?, ?) ${renewed}`),
+    notes: db.prepare("SELECT sha256 FROM unrecorded_blobs WHERE noted_at < ?").pluck(),
+    dropNote: db.prepare("DELETE FROM unrecorded_blobs WHERE sha256 = ? AND noted_at < ?"),
   }
 }
+
+const unneeded = "recorded_at < ? AND NOT EXISTS (SELECT 1 FROM manifest_blobs WHERE blob = sha256)"
+const renewed = "ON CONFLICT DO UPDATE SET noted_at = excluded.noted_at"

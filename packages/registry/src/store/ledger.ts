@@ -165,10 +165,18 @@ export interface Ledger extends LogStore {
   /** One transaction. A digest that is recorded already keeps its first facts. */
   recordBlobs(batch: readonly BlobFacts[]): Promise<readonly BlobFacts[]>
   /**
-   * Forgets blobs recorded before `before` (ms since epoch) that no publication needs, and answers their digests: only then
-   * may their bytes be deleted. Never between `facts` and the commit that builds on them.
+   * Notes digests whose bytes the store is about to get. The note ends when they are recorded; a process that is killed in
+   * between leaves it. One transaction.
+   */
+  noteUnrecorded(digests: readonly string[]): Promise<void>
+  /**
+   * Forgets blobs recorded before `before` (ms since epoch) that no publication needs: they become notes. Answers the digests
+   * of all notes that are older: of bytes that may be deleted unless they are recorded again by then. Never between `facts`
+   * and the commit that builds on them.
    */
   forgetBlobs(before: number): Promise<readonly string[]>
+  /** Their bytes are gone. A note that was made anew since `before` stays. */
+  dropNotes(digests: readonly string[], before: number): Promise<void>
 
   /** In order of their version. */
   trustRoots(): Promise<readonly TrustRecord[]>
