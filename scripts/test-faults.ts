@@ -1,6 +1,6 @@
 /**
  * Kills, failing disks and edited rows, judged by a checker that shares no code with the product; and transfers that are
- * killed, shared and large, from a registry and from a bucket of a Ceph RGW: `pnpm test:faults`.
+ * killed, shared and large, and uploads whose registry is killed, in a folder and in a bucket of a Ceph RGW: `pnpm test:faults`.
  *
  *     pnpm test:faults             the short form, a few minutes
  *     pnpm test:faults --all       the long form: kill -9 200 times under load, and every place of the first start; 2 GiB
