@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { type TestContext, test } from "node:test"
 
-import { type BlobStore, type ByteRange, type Grant, RegistryError, type Upload } from "@weighlock/registry"
+import { type BlobStore, type ByteRange, type Grant, type Upload } from "@weighlock/registry"
 
 import { describe, random } from "../registry/support.ts"
 
@@ -299,23 +299,6 @@ export function blobStoreContract(name: string, open: OpenBench): void {
       assert.deepEqual(await bench.store.complete(sent.upload.sha256), sent.upload)
       await bench.store.expire(Date.now() + 60_000)
       assert.deepEqual(await read(bench.store, sent.upload.sha256), sent.bytes)
-    })
-  }
-
-  for (const size of [0, 1000, 9_000_000]) {
-    contract(`${size} bytes get their place after it was announced, and not without`, async (bench) => {
-      const { store } = bench
-      const sent = parcel(size)
-      const { sha256 } = sent.upload
-      await send(bench, sent)
-      const refused = store.complete(sha256, () => Promise.reject(new RegistryError("UNAVAILABLE", "no")))
-      await assert.rejects(refused, { code: "UNAVAILABLE" })
-      assert.equal(await store.size(sha256), null)
-      await send(bench, sent)
-      const announced: unknown[] = []
-      await store.complete(sha256, async (place) => void announced.push(place, await store.size(sha256)))
-      assert.deepEqual(announced, [sha256, null])
-      assert.deepEqual(await read(store, sha256), sent.bytes)
     })
   }
 

@@ -5,8 +5,9 @@ import { rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Readable } from "node:stream"
+import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
-import { setImmediate } from "node:timers/promises"
+import { setImmediate, setTimeout as pause } from "node:timers/promises"
 
 import { HashPool } from "@weighlock/manifest/node"
 import {
@@ -53,7 +54,7 @@ async function open(
     read: (sha256) => store.read(sha256),
     link: () => store.link(),
     declare: (upload, most) => store.declare(upload, most),
-    complete: (sha256, announce) => store.complete(sha256, announce),
+    complete: (sha256) => store.complete(sha256),
     remove: (sha256) => store.remove(sha256),
     expire: async () => 0, // of uploads; this is about blobs
     reach: () => store.reach(),
@@ -128,12 +129,12 @@ test("a removal that hangs holds up the proof of its own digest only", async (t)
 test("a proof that began before its digest was forgotten keeps its bytes", async (t) => {
   const sent = parcel(10)
   const { sha256 } = sent.upload
-  const placed = Promise.withResolvers<void>()
+  let placed = Promise.withResolvers<void>()
   const held = Promise.withResolvers<void>()
   let holds = false
   const bench = await open(t, (store) => ({
-    complete: async (digest, announce) => {
-      const facts = await store.complete(digest, announce)
+    complete: async (digest) => {
+      const facts = await store.complete(digest)
       placed.resolve()
       if (holds) await held.promise
       return facts
@@ -143,6 +144,7 @@ test("a proof that began before its digest was forgotten keeps its bytes", async
   await bench.uploads.complete(sha256)
   await bench.store.remove(sha256) // damaged: it is sent and proven again
   holds = true
+  placed = Promise.withResolvers<void>()
   await bench.send(sent)
   const proof = bench.uploads.complete(sha256)
   await placed.promise
@@ -162,8 +164,8 @@ const died = new Error("killed")
 test("killed between placing a blob and recording it: its bytes go a day later, at whatever start", async (t) => {
   const [lost, again] = [parcel(10), parcel(10)]
   const bench = await open(t, (store) => ({
-    complete: async (digest, announce) => {
-      await store.complete(digest, announce)
+    complete: async (digest) => {
+      await store.complete(digest)
       throw died
     },
   }))
@@ -194,7 +196,7 @@ test("killed between forgetting a blob and removing it: the next start removes i
   assert.equal(await bench.store.size(sha256), null)
 })
 
-test("a blob that is proven once more after a kill, and needed, keeps its bytes", async (t) => {
+test("a blob that is proven once more after a kill keeps its bytes, and its note goes", async (t) => {
   const sent = parcel(10)
   const { sha256 } = sent.upload
   const bench = await open(t, () => ({ remove: () => Promise.reject(died) }))
@@ -204,7 +206,61 @@ test("a blob that is proven once more after a kill, and needed, keeps its bytes"
   const restarted = await open(t, () => ({}), bench.folder)
   await restarted.send(sent)
   assert.equal(await restarted.uploads.complete(sha256), "present")
+  assert.deepEqual(notesIn(bench.folder), [])
   await restarted.uploads.expire(Date.now() - 60_000)
-  await requireTrue(restarted, [sha256])
   assert.equal((await restarted.ledger.blobs([sha256])).size, 1)
+  await requireTrue(restarted, [sha256])
 })
+
+test("a blob that was noted long ago and is recorded keeps its bytes", async (t) => {
+  const sent = parcel(10)
+  const bench = await open(t)
+  await bench.send(sent)
+  await bench.uploads.complete(sent.upload.sha256)
+  await bench.ledger.noteUnrecorded([sent.upload.sha256]) // as one that is being healed
+  await pause(5)
+  const before = Date.now()
+  const db = new DatabaseSync(join(bench.folder, "ledger.sqlite"))
+  db.exec("DROP TRIGGER blobs_never_updated; UPDATE blobs SET recorded_at = recorded_at + 60000")
+  db.close()
+  await bench.uploads.expire(before)
+  assert.equal(await bench.store.size(sent.upload.sha256), 10)
+})
+
+test("noted again while the bytes of before are removed: the note stays", async (t) => {
+  const sent = parcel(10)
+  const { sha256 } = sent.upload
+  const removing = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  const bench = await open(t, (store) => ({
+    remove: async (digest) => {
+      removing.resolve()
+      await released.promise
+      await store.remove(digest)
+    },
+  }))
+  await bench.send(sent)
+  await bench.uploads.complete(sha256)
+  await pause(5)
+  const expiring = bench.uploads.expire(Date.now())
+  await removing.promise
+  await pause(5)
+  await bench.ledger.noteUnrecorded([sha256])
+  released.resolve()
+  await expiring
+  assert.deepEqual(notesIn(bench.folder), [sha256])
+})
+
+test("an upload that was never sent leaves no note", async (t) => {
+  const bench = await open(t)
+  await assert.rejects(bench.uploads.complete("0".repeat(64)), { code: "NOT_FOUND" })
+  assert.deepEqual(notesIn(bench.folder), [])
+})
+
+/** With Node's own SQLite, none of the registry's code. */
+function notesIn(folder: string): readonly unknown[] {
+  const db = new DatabaseSync(join(folder, "ledger.sqlite"), { readOnly: true })
+  const rows = db.prepare("SELECT sha256 FROM unrecorded_blobs").all()
+  db.close()
+  return rows.map((row) => row["sha256"])
+}

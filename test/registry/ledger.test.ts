@@ -15,6 +15,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
+import { setTimeout as pause } from "node:timers/promises"
 
 import { type LogCommit, type LogHead, type NewEntry, SqliteLedger, lockWriter } from "@weighlock/registry"
 import { emptyRoot, hashLeaf } from "@weighlock/tlog"
@@ -238,24 +239,42 @@ test("bytes that may lie in the store unrecorded are noted until they are record
   const ledger = new SqliteLedger(tempFile(t))
   t.after(() => ledger.close())
   const [before, later] = [Date.now() - 60_000, Date.now() + 60_000]
-  await ledger.noteUnrecorded([hex("a"), hex("b"), hex("c")])
-  await ledger.recordBlobs([{ sha256: hex("a"), size: 1 }])
+  await ledger.noteUnrecorded([hex("a"), hex("b"), hex("c"), hex("d")])
+  await ledger.recordBlobs([hex("a"), hex("b")].map((sha256) => ({ sha256, size: 1 })))
+  await ledger.commit(commitOf(await ledger.fence(), [published(0, "1.0.0", hex("e"), [hex("a")])]))
   assert.deepEqual(await ledger.forgetBlobs(before), [])
-  assert.deepEqual(await ledger.forgetBlobs(later), [hex("a"), hex("b"), hex("c")]) // a: recorded, and not needed
-  assert.equal((await ledger.blobs([hex("a")])).size, 0)
-  await ledger.dropNotes([hex("a"), hex("b")], later)
-  await ledger.dropNotes([hex("c")], before) // made anew since
-  assert.deepEqual(await ledger.forgetBlobs(later), [hex("c")])
+  assert.deepEqual(await ledger.forgetBlobs(later), [hex("b"), hex("c"), hex("d")]) // b: recorded, and not needed
+  assert.deepEqual([...(await ledger.blobs([hex("a"), hex("b")])).keys()], [hex("a")])
+  await ledger.dropNotes([hex("b"), hex("c")], later)
+  await ledger.dropNotes([hex("d")], before) // made anew since
+  assert.deepEqual(await ledger.forgetBlobs(later), [hex("d")])
 })
 
-test("a ledger of the version before is taken up as it is", async (t) => {
+test("a note that is made anew is as old as that", async (t) => {
+  const ledger = new SqliteLedger(tempFile(t))
+  t.after(() => ledger.close())
+  await ledger.noteUnrecorded([hex("a")])
+  await pause(5)
+  const between = Date.now()
+  assert.deepEqual(await ledger.forgetBlobs(between), [hex("a")])
+  await ledger.noteUnrecorded([hex("a")])
+  assert.deepEqual(await ledger.forgetBlobs(between), [])
+})
+
+/** As the version before would have made it. */
+async function olderLedger(t: TestContext, change = ""): Promise<string> {
   const path = tempFile(t)
   const ledger = new SqliteLedger(path)
   await ledger.commit(commitOf(await ledger.fence(), [published(0, "1.0.0", hex("c"))]))
   await ledger.close()
   const db = new DatabaseSync(path)
-  db.exec("DROP TABLE unrecorded_blobs; PRAGMA user_version = 2")
+  db.exec(`DROP TABLE unrecorded_blobs; PRAGMA user_version = 2; ${change}`)
   db.close()
+  return path
+}
+
+test("a ledger of the version before is taken up as it is", async (t) => {
+  const path = await olderLedger(t)
   const upgraded = new SqliteLedger(path)
   await upgraded.noteUnrecorded([hex("a")])
   assert.ok(await upgraded.byVersion("acme/mnist", "1.0.0"))
@@ -264,6 +283,14 @@ test("a ledger of the version before is taken up as it is", async (t) => {
   const again = new SqliteLedger(path)
   assert.deepEqual(await again.forgetBlobs(Date.now() + 60_000), [hex("a")])
   await again.close()
+})
+
+test("one of the version before that was meddled with is refused, and left as it is", async (t) => {
+  const path = await olderLedger(t, "DROP TRIGGER payloads_never_deleted")
+  assert.throws(() => new SqliteLedger(path), { code: "STORE_FAILED" })
+  const db = new DatabaseSync(path)
+  assert.equal(db.prepare("PRAGMA user_version").get()?.["user_version"], 2)
+  db.close()
 })
 
 test("a cosignature is kept once a witness, the last one told", async (t) => {

@@ -234,6 +234,20 @@ test("a ledger deleted beside blobs, or beside the copy of a checkpoint, is not 
   await assert.rejects(startPeer(t, {}, world), { code: "STORE_FAILED", message: /an old one/ })
 })
 
+test("data of the version before is sound to fsck, edited or not is told, and a start takes it up", async (t) => {
+  const world = await stopped(t, 3)
+  const findings = async () => (await fsck({ data: dataOf(world), trust: world.trust })).findings
+  edit(ledgerOf(world), "DROP TABLE unrecorded_blobs; PRAGMA user_version = 2")
+  assert.deepEqual(await findings(), [])
+  await (await startPeer(t, {}, world)).close()
+  assert.deepEqual(await findings(), [])
+  edit(ledgerOf(world), "DROP TABLE unrecorded_blobs; DROP INDEX manifest_blobs_by_blob; PRAGMA user_version = 2")
+  assert.deepEqual(
+    (await findings()).map(({ rule }) => rule),
+    ["database"],
+  )
+})
+
 test("data from before the log is refused with what to do", async (t) => {
   const world = await makeWorld(t)
   const peer = await startPeer(t, {}, world)

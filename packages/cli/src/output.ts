@@ -74,7 +74,7 @@ export class Output {
       this.#io.stderr.write(`${this.#paint("31", "error")} ${code}: ${printable(message)}\n`)
       if (hint !== undefined) this.#io.stderr.write(`${this.dim("hint:")} ${printable(hint)}\n`)
     }
-    if (code === "INTERNAL" && error instanceof Error && this.#io.env["WEIGHLOCK_DEBUG"] !== undefined)
+    if (code === "INTERNAL" && error instanceof Error && (this.#io.env["WEIGHLOCK_DEBUG"] ?? "") !== "")
       this.#io.stderr.write(`${error.stack}\n`)
     return exitCodeOf(code)
   }

@@ -147,7 +147,7 @@ export class Uploads {
   #prove(sha256: string): Promise<BlobFacts> {
     if (this.#proofs.size >= maxProofs) throw new RegistryError("UNAVAILABLE", "too many uploads are being proven")
     const removed = this.#removals.get(sha256) ?? Promise.resolve()
-    const proof = removed.then(() => this.#complete(sha256)).then((facts) => this.#options.records.submit(facts))
+    const proof = removed.then(() => this.#place(sha256)).then((facts) => this.#options.records.submit(facts))
     this.#proofs.set(sha256, proof)
     proof.then(
       () => this.#proofs.delete(sha256),
@@ -156,10 +156,22 @@ export class Uploads {
     return proof
   }
 
+  /** Noted before, so that bytes which a kill leaves in their place without a record go some day. */
+  async #place(sha256: string): Promise<BlobFacts> {
+    await this.#options.notes.submit(sha256)
+    try {
+      return await this.#complete(sha256)
+    } catch (error) {
+      const isNowhere = error instanceof RegistryError && error.code === "NOT_FOUND"
+      if (isNowhere) await this.#options.ledger.dropNotes([sha256], Number.MAX_SAFE_INTEGER)
+      throw error
+    }
+  }
+
   /** Who comes just after another's proof ended finds nothing staged, and the blob present. */
   async #complete(sha256: string): Promise<BlobFacts> {
     try {
-      return await this.#options.blobs.complete(sha256, async (place) => void (await this.#options.notes.submit(place)))
+      return await this.#options.blobs.complete(sha256)
     } catch (error) {
       const known = (await this.#options.ledger.blobs([sha256])).get(sha256)
       if (known && (await this.#options.blobs.size(sha256)) === known.size) return known

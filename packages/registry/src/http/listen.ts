@@ -24,7 +24,6 @@ const maxConnections = 4096
 export async function listen(app: App, { host, port, tls, timeouts }: Place): Promise<Listening> {
   const server = create(pipelined(app), tls, timeouts)
   server.timeout = timeouts.idle
-  endStalled(server, timeouts.taken)
   server.maxConnections = maxConnections
   server.maxHeadersCount = 0 // none is dropped silently: the bytes are limited here, the number by the guard
   server.on("clientError", refuse)
@@ -33,6 +32,7 @@ export async function listen(app: App, { host, port, tls, timeouts }: Place): Pr
     server.once("error", (cause: NodeJS.ErrnoException) => reject(cannotListen(`${host}:${port}`, cause)))
     server.listen({ host, port }, resolve)
   })
+  endStalled(server, timeouts.taken)
   const { address, family, port: actual } = server.address() as AddressInfo
   const name = host === "localhost" ? host : family === "IPv6" ? `[${address}]` : address
   return { url: `${tls ? "https" : "http"}://${name}:${actual}`, close: () => drain(server, timeouts.drain) }

@@ -1,6 +1,10 @@
 /** Answers. The ETag of every document is the SHA-256 of its bytes. */
 import { hash } from "node:crypto"
 import type { ServerResponse } from "node:http"
+import { Readable, pipeline } from "node:stream"
+
+/** Bytes that are written at once. */
+const block = 2 ** 19
 
 export interface AnswerOptions {
   readonly status?: number
@@ -31,7 +35,14 @@ export function sendBytes(response: ServerResponse, bytes: Uint8Array, options: 
     return
   }
   response.writeHead(status, { "content-type": mediaType, "content-length": bytes.length })
-  response.end(method === "HEAD" ? undefined : bytes)
+  if (method === "HEAD") response.end()
+  else if (bytes.length <= block) response.end(bytes)
+  else pipeline(Readable.from(blocksOf(bytes), { objectMode: false }), response, () => undefined) // or the client went away
+}
+
+/** One after the other: who takes some is seen to be there, however long all of it takes. */
+function* blocksOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += block) yield bytes.subarray(at, at + block)
 }
 
 /** RFC 9110 §13.1.2, weak comparison. */

@@ -14,15 +14,7 @@ import { type HashPool, makeFolder, syncFolder } from "@weighlock/manifest/node"
 
 import { RegistryError } from "../errors.ts"
 import type { RegistryGrants } from "../grants.ts"
-import {
-  type Announce,
-  type BlobBody,
-  type BlobStore,
-  type ByteRange,
-  type Grant,
-  type Upload,
-  nobody,
-} from "./blobs.ts"
+import type { BlobBody, BlobStore, ByteRange, Grant, Upload } from "./blobs.ts"
 import { absentAsNull, orUnavailable, requireHex, sizeOf } from "./disk.ts"
 import { FileBody } from "./file-body.ts"
 import type { BlobFacts } from "./ledger.ts"
@@ -78,17 +70,16 @@ export class FolderBlobStore implements BlobStore {
     await this.#staging.writePart(sha256, this.#grants.check(grant, sha256, number), number, body)
   }
 
-  async complete(sha256: string, announce: Announce = nobody): Promise<BlobFacts> {
-    const proof =
-      this.#proofs.get(sha256) ?? this.#complete(sha256, announce).finally(() => this.#proofs.delete(sha256))
+  async complete(sha256: string): Promise<BlobFacts> {
+    const proof = this.#proofs.get(sha256) ?? this.#complete(sha256).finally(() => this.#proofs.delete(sha256))
     this.#proofs.set(sha256, proof)
     return await proof
   }
 
-  async #complete(sha256: string, announce: Announce): Promise<BlobFacts> {
+  async #complete(sha256: string): Promise<BlobFacts> {
     const whole = await this.#staging.whole(sha256)
     if (whole) {
-      await orUnavailable(this.#putInPlace(whole, announce))
+      await orUnavailable(this.#putInPlace(whole))
       return whole.facts
     }
     const ids = await this.#staging.ids(sha256)
@@ -96,7 +87,7 @@ export class FolderBlobStore implements BlobStore {
     let refusal: Error = new RegistryError("NOT_FOUND", `no upload of ${sha256} is under way`)
     for (const id of ids) {
       try {
-        return await this.#staging.prove(sha256, id, (proven) => this.#putInPlace(proven, announce))
+        return await this.#staging.prove(sha256, id, (proven) => this.#putInPlace(proven))
       } catch (error) {
         if (!(error instanceof Error)) throw error
         refusal = error // another declaration of this digest may be the true one
@@ -116,8 +107,7 @@ export class FolderBlobStore implements BlobStore {
     throw new RegistryError("NOT_FOUND", `no upload of ${sha256} is under way`)
   }
 
-  async #putInPlace({ facts, path: data }: Proven, announce: Announce): Promise<void> {
-    await announce(facts.sha256)
+  async #putInPlace({ facts, path: data }: Proven): Promise<void> {
     const path = blobPath(this.#folder, facts.sha256)
     const folder = dirname(path)
     await makeFolder(folder)

@@ -15,16 +15,7 @@ import type { HashPool } from "@weighlock/manifest/node"
 
 import { RegistryError } from "../errors.ts"
 import { grantLifeSeconds } from "../grants.ts"
-import {
-  type Announce,
-  type BlobStore,
-  type ByteRange,
-  type Grant,
-  type Upload,
-  nobody,
-  partOf,
-  uploadId,
-} from "./blobs.ts"
+import { type BlobStore, type ByteRange, type Grant, type Upload, partOf, uploadId } from "./blobs.ts"
 import { requireHex } from "./disk.ts"
 import type { BlobFacts } from "./ledger.ts"
 import { Calls, failed, odd } from "./s3-calls.ts"
@@ -106,20 +97,19 @@ export class S3BlobStore implements BlobStore {
     return grants
   }
 
-  async complete(sha256: string, announce: Announce = nobody): Promise<BlobFacts> {
+  async complete(sha256: string): Promise<BlobFacts> {
     requireHex(sha256)
-    const proof =
-      this.#proofs.get(sha256) ?? this.#complete(sha256, announce).finally(() => this.#proofs.delete(sha256))
+    const proof = this.#proofs.get(sha256) ?? this.#complete(sha256).finally(() => this.#proofs.delete(sha256))
     this.#proofs.set(sha256, proof)
     return await proof
   }
 
-  async #complete(sha256: string, announce: Announce): Promise<BlobFacts> {
-    if (sha256 === emptySha256) return await this.#putEmpty(announce)
+  async #complete(sha256: string): Promise<BlobFacts> {
+    if (sha256 === emptySha256) return await this.#putEmpty()
     let refusal: unknown = null
     for (const staged of await this.#staging.of(sha256)) {
       try {
-        return await this.#prove(staged, announce)
+        return await this.#prove(staged)
       } catch (error) {
         refusal = isNotFound(error) ? refusal : error // another declaration of this digest may be the true one
       }
@@ -128,7 +118,7 @@ export class S3BlobStore implements BlobStore {
     return await this.#proveInPlace(sha256)
   }
 
-  async #prove(staged: Staged, announce: Announce): Promise<BlobFacts> {
+  async #prove(staged: Staged): Promise<BlobFacts> {
     const { sha256, key, size } = staged
     const found = await this.#staging.assemble(staged)
     const facts = found.size === size ? await this.#hash(key, found) : null
@@ -138,15 +128,13 @@ export class S3BlobStore implements BlobStore {
       throw new ManifestError("DIGEST_MISMATCH", `declared ${sha256} of ${size} bytes, received ${received}`)
     }
     const place = blobKey(sha256)
-    await announce(sha256)
     await copyLarge(this.#calls, { key, ...found }, place, this.#copyLimit)
     if ((await head(this.#calls, place))?.size !== size) throw failed("copy", odd("the copy has another size"))
     await this.#staging.discard(staged).catch(() => undefined) // or it expires
     return facts
   }
 
-  async #putEmpty(announce: Announce): Promise<BlobFacts> {
-    await announce(emptySha256)
+  async #putEmpty(): Promise<BlobFacts> {
     const place = blobKey(emptySha256)
     await put(this.#calls, place, new Uint8Array())
     if ((await head(this.#calls, place))?.size !== 0) throw failed("PUT", odd("what was put is not there"))

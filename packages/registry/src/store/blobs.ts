@@ -40,9 +40,6 @@ export interface BlobBody extends AsyncIterable<Uint8Array> {
   destroy(): unknown
 }
 
-export type Announce = (sha256: string) => Promise<void>
-export const nobody: Announce = async () => undefined
-
 /** Safe for concurrent use. Its methods reject with UNAVAILABLE when the disk or bucket does not do as told. */
 export interface BlobStore {
   /** Bytes of a blob as they are there now; `null` when absent. Never a partial blob, unless the disk was damaged. */
@@ -58,10 +55,9 @@ export interface BlobStore {
   /**
    * Hashes the whole of what was staged for a digest (unless its one part was that) and makes it readable and durable,
    * also in the place of a blob that is damaged. NOT_FOUND: nothing is staged.
-   * CONFLICT: parts are missing. DIGEST_MISMATCH: it is something else, and has been thrown away. `announce` is waited for
-   * before the bytes get their place; when it rejects they do not.
+   * CONFLICT: parts are missing. DIGEST_MISMATCH: it is something else, and has been thrown away.
    */
-  complete(sha256: string, announce?: Announce): Promise<BlobFacts>
+  complete(sha256: string): Promise<BlobFacts>
 
   /** Deletes a blob's bytes. Deleting what is absent succeeds. */
   remove(sha256: string): Promise<void>

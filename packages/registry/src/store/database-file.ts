@@ -16,8 +16,8 @@ export interface FileKind {
   readonly applicationId: number
   readonly version: number
   readonly schema: string
-  /** By version: what makes it the next one. */
-  readonly upgrades?: Readonly<Record<number, string>>
+  /** The version before, and what makes it this one. */
+  readonly before?: { readonly schema: string; readonly upgrade: string }
   /** Beyond those that every file gets. */
   readonly pragmas?: readonly string[]
   /** What to say of an older version, if there is more to say than that it is one. */
@@ -62,36 +62,37 @@ function setPragmas(db: Database.Database, kind: FileKind): void {
 }
 
 /** What is wrong with the file as a database, before anybody asks what its rows say. */
-export function fileFaults(db: Database.Database, { schema, version }: FileKind): readonly string[] {
+export function fileFaults(db: Database.Database, { schema, version, before }: FileKind): readonly string[] {
   const faults: string[] = []
   const check = db.pragma("quick_check(1)", { simple: true })
   if (check !== "ok") faults.push(`SQLite finds it damaged: ${String(check)}`)
-  const found = Number(db.pragma("user_version", { simple: true }))
-  if (found !== version) faults.push(`it is of version ${found}, not ${version}: a start takes up what can be`)
-  else if (schemaOf(db) !== freshSchema(schema)) faults.push("its tables and triggers are not those it was made with")
+  const isOlder = before !== undefined && db.pragma("user_version", { simple: true }) === version - 1
+  if (schemaOf(db) !== freshSchema(isOlder ? before.schema : schema))
+    faults.push("its tables and triggers are not those it was made with")
   if ((db.pragma("foreign_key_check") as unknown[]).length > 0) faults.push("rows refer to rows that are not there")
   return faults
 }
 
 function create(db: Database.Database, path: string, kind: FileKind): void {
-  const { name, applicationId, version, schema, upgrades, older } = kind
+  const { name, applicationId, version, schema, before, older } = kind
   const id = db.pragma("application_id", { simple: true })
   const found = Number(db.pragma("user_version", { simple: true }))
   if (id === applicationId && found === version) return
-  const upgrade = id === applicationId ? upgrades?.[found] : undefined
-  if (upgrade !== undefined) {
-    execAs(db, kind, found + 1, upgrade)
-    return create(db, path, kind)
+  if (id === applicationId && found === version - 1 && before) {
+    const [fault] = fileFaults(db, kind)
+    if (fault !== undefined) throw damaged(path, kind, fault)
+    return execAs(db, kind, before.upgrade)
   }
   if (id === applicationId && found < version && older) throw older(path, found)
   const { tables } = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get() as { tables: number }
   if (id !== 0 || found !== 0 || tables !== 0) {
     throw new RegistryError("USAGE", `${path} is not ${name}`)
   }
-  execAs(db, kind, version, schema)
+  execAs(db, kind, schema)
 }
 
-function execAs(db: Database.Database, { applicationId }: FileKind, version: number, sql: string): void {
+/** All of it or nothing. */
+function execAs(db: Database.Database, { applicationId, version }: FileKind, sql: string): void {
   const make = db.transaction(() => {
     db.exec(sql)
     db.pragma(`application_id = ${applicationId}`)

@@ -3,14 +3,14 @@ import type Database from "better-sqlite3"
 
 import { RegistryError } from "../errors.ts"
 import { type FileKind, fileFaults, openAgain, openFile } from "./database-file.ts"
-import { applicationId, schema, schemaVersion, upgrades } from "./ledger-schema.ts"
+import { applicationId, before, schema, schemaVersion } from "./ledger-schema.ts"
 
 const ledgerFile: FileKind = {
   name: "a ledger of this version of the registry",
   applicationId,
   version: schemaVersion,
   schema,
-  upgrades,
+  before,
   pragmas: [
     // In pages of 4 KiB: as far as a WAL grows before a commit itself copies it back. Long before, the writer has done so
     // between two commits (ledger-writer-worker.ts).

@@ -130,5 +130,7 @@ const unrecorded = `
 `
 
 export const schema: string = log + models + unrecorded
-/** From the version before. */
-export const upgrades: Readonly<Record<number, string>> = { 2: unrecorded }
+export const before: { readonly schema: string; readonly upgrade: string } = {
+  schema: log + models,
+  upgrade: unrecorded,
+}
