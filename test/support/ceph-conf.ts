@@ -65,4 +65,7 @@ rgw_crypt_require_ssl = false
 rgw_gc_max_objs = 7
 rgw_gc_obj_min_wait = 1
 rgw_thread_pool_size = 64
+# sessions (STS), encrypted with a key of 16 characters
+rgw_s3_auth_use_sts = true
+rgw_sts_key = abcdefghijklmnop
 `

@@ -9,7 +9,7 @@
  * failure.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process"
-import { randomUUID } from "node:crypto"
+import { hash, randomUUID } from "node:crypto"
 import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -37,6 +37,10 @@ export function noRgw(): string | false {
 export interface Account {
   readonly accessKeyId: string
   readonly secretAccessKey: string
+}
+
+export interface Session extends Account {
+  readonly sessionToken: string
 }
 
 /** Path-style, as any S3 server understands it. */
@@ -137,6 +141,44 @@ export class Rgw {
 
   async createBucket(name: string): Promise<void> {
     await createBucket(this.endpoint, this.account, name)
+  }
+
+  /** Credentials of a session in a role that may do everything in every bucket: good for 15 minutes. */
+  async assumeRole(): Promise<Session> {
+    const name = `role-${randomUUID()}`
+    const statement = (what: object): string => JSON.stringify({ Version: "2012-10-17", Statement: [what] })
+    const who = statement({
+      Effect: "Allow",
+      Principal: { AWS: ["arn:aws:iam:::user/test"] },
+      Action: ["sts:AssumeRole"],
+    })
+    const may = statement({ Effect: "Allow", Action: ["s3:*"], Resource: "arn:aws:s3:::*" })
+    await this.#run("radosgw-admin", "role", "create", `--role-name=${name}`, `--assume-role-policy-doc=${who}`)
+    await this.#run(
+      "radosgw-admin",
+      "role-policy",
+      "put",
+      `--role-name=${name}`,
+      "--policy-name=all",
+      `--policy-doc=${may}`,
+    )
+    const asked = { Action: "AssumeRole", RoleArn: `arn:aws:iam:::role/${name}`, RoleSessionName: "weighlock" }
+    const body = new URLSearchParams({ ...asked, Version: "2011-06-15", DurationSeconds: "900" }).toString()
+    const url = new URL(this.endpoint)
+    const signing = { credentials: this.account, region: "us-east-1", at: new Date() }
+    const extra = { "content-type": "application/x-www-form-urlencoded" }
+    const headers = signHeaders("POST", url, hash("sha256", body), signing, { extra })
+    const answer = await (await fetch(url, { method: "POST", headers, body })).text()
+    const found = (element: string): string => {
+      const [, text] = new RegExp(`<${element}>([^<]+)</${element}>`).exec(answer) ?? []
+      if (text === undefined) throw new Error(`the gateway gave no session: ${answer}`)
+      return text
+    }
+    return {
+      accessKeyId: found("AccessKeyId"),
+      secretAccessKey: found("SecretAccessKey"),
+      sessionToken: found("SessionToken"),
+    }
   }
 
   /** Every request hangs until `thawDisk`. */
