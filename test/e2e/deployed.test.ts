@@ -2,13 +2,11 @@
 import assert from "node:assert/strict"
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
-import { once } from "node:events"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { createServer, type IncomingMessage } from "node:http"
-import { type AddressInfo, connect, type Socket } from "node:net"
-import { after, before, test, type TestContext } from "node:test"
+import { after, before, test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { Cli } from "../support/cli.ts"
+import { startConnectProxy } from "../support/connect-proxy.ts"
 
 const main = fileURLToPath(import.meta.resolve("@weighlock/cli")).replace(/index\.ts$/, "main.ts")
 const cli = new Cli()
@@ -145,43 +143,20 @@ test("publish with a token from a file, then pull by the pin of the trust root",
   assert.deepEqual(readFileSync(cli.path("out", "large.bin")), readFileSync(cli.path("model", "large.bin")))
 })
 
-/** Sends what is inside CONNECT on, and counts. */
-async function startProxy(t: TestContext): Promise<{ readonly url: string; connected(): number }> {
-  let count = 0
-  const server = createServer().on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
-    count += 1
-    const { hostname, port } = new URL(`http://${request.url}`)
-    const onward = connect(Number(port), hostname, () => {
-      client.write("HTTP/1.1 200 Connection established\r\n\r\n")
-      onward.write(head)
-      client.pipe(onward).pipe(client)
-    })
-    onward.on("error", () => client.destroy())
-    client.on("error", () => onward.destroy())
-  })
-  server.listen(0, "127.0.0.1")
-  await once(server, "listening")
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, connected: () => count }
-}
-
 test("publish and pull through HTTPS_PROXY; no_proxy goes past it", { skip }, async (t) => {
-  const proxy = await startProxy(t)
+  const proxy = await startConnectProxy(t)
   const env = { ...trusted, WEIGHLOCK_TOKEN: token.ci, HTTPS_PROXY: proxy.url, no_proxy: "" }
   writeFileSync(cli.path("model", "large.bin"), randomBytes(20_000_000))
   const published = await weighlock(env, "publish", "model", "--as", "acme/thing@1.1.0")
   assert.deepEqual([published.code, published["created"]], [0, true])
-  const before = proxy.connected()
+  const before = proxy.connected.length
   assert.ok(before > 0)
   const pull = (to: string, more: Record<string, string>): Promise<Ended> =>
     weighlock({ ...env, WEIGHLOCK_CACHE: cli.path(`cache-${to}`), ...more }, "pull", "acme/thing@1.1.0", "-o", to)
   assert.deepEqual((await pull("proxied", {})).code, 0)
   assert.deepEqual(readFileSync(cli.path("proxied", "large.bin")), readFileSync(cli.path("model", "large.bin")))
-  const after = proxy.connected()
+  const after = proxy.connected.length
   assert.ok(after > before)
   assert.deepEqual((await pull("direct", { no_proxy: "127.0.0.1,localhost" })).code, 0)
-  assert.equal(proxy.connected(), after)
+  assert.equal(proxy.connected.length, after)
 })

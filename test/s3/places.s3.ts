@@ -1,21 +1,27 @@
 /** Where a bucket may be: below a host's path or as its first label, behind HTTPS with a private authority, at two addresses. */
 import assert from "node:assert/strict"
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFile, execFileSync, spawnSync } from "node:child_process"
+import { randomBytes } from "node:crypto"
 import dns from "node:dns"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { request as httpRequest } from "node:http"
 import { request as httpsRequest } from "node:https"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, mock, test, type TestContext } from "node:test"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 
 import { HashPool } from "@weighlock/manifest/node"
 import type { Grant } from "@weighlock/registry"
 import { S3BlobStore, type S3Config, openS3Place, parseS3Place, probeBucket } from "@weighlock/registry/s3"
 
 import { most, parcel, read } from "../contract/blob-store.ts"
+import { Cli } from "../support/cli.ts"
+import { startConnectProxy } from "../support/connect-proxy.ts"
 import { Rgw, noRgw } from "../support/rgw.ts"
 
+const main = fileURLToPath(import.meta.resolve("@weighlock/cli")).replace(/index\.ts$/, "main.ts")
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0
 const skip = noRgw() || (hasOpenssl || process.env["REQUIRE_OPENSSL"] === "1" ? false : "no openssl here")
 const folder = mkdtempSync(join(tmpdir(), "weighlock-tls-"))
@@ -91,6 +97,33 @@ test("HTTPS with a private authority, by path and by label", { skip }, async (t)
 test("HTTPS whose authority nobody named is UNAVAILABLE", { skip }, async (t) => {
   const config = { store: "s3://models/b", endpoint: `https://localhost:${rgw?.tlsPort}` }
   await assert.rejects(roundTrip(t, config), { code: "UNAVAILABLE", message: /SELF_SIGNED/ })
+})
+
+test("a proxy on the way to the bucket: HTTPS_PROXY, and no_proxy past it", { skip }, async (t) => {
+  const cli = new Cli()
+  t.after(() => cli.close())
+  await cli.json("init", "reg", "--origin", "localhost", "--label", "alice", "--no-passphrase")
+  const store = ["--store", "s3://models/d", "--s3-endpoint", `https://localhost:${rgw?.tlsPort}`, "--s3-ca", cert]
+  const serve = ["registry", "serve", "--data", "data", "--trust", "reg/trust.json", "--log-level", "silent", ...store]
+  const { announced } = await cli.start(...serve)
+  const proxy = await startConnectProxy(t)
+  const bytes = randomBytes(20_000_000)
+  mkdirSync(cli.path("model"))
+  writeFileSync(cli.path("model", "large.bin"), bytes)
+  const env = { ...process.env, ...cli.env, NODE_EXTRA_CA_CERTS: cert, HTTPS_PROXY: proxy.url, no_proxy: "" }
+  const weighlock = async (argv: readonly string[], more: Record<string, string> = {}): Promise<number> => {
+    const before = proxy.connected.length
+    const to = ["--registry", announced.url, "--trust", "reg/trust.json"]
+    // In a process of its own: Node reads NODE_EXTRA_CA_CERTS at its start.
+    await promisify(execFile)(process.execPath, [main, ...argv, ...to], { cwd: cli.folder, env: { ...env, ...more } })
+    return proxy.connected.length - before
+  }
+  assert.ok((await weighlock(["publish", "model", "--as", "acme/thing@1.0.0"])) > 0)
+  assert.ok((await weighlock(["pull", "acme/thing@1.0.0", "-o", "proxied"])) > 0)
+  assert.deepEqual(readFileSync(cli.path("proxied", "large.bin")), bytes)
+  assert.deepEqual([...new Set(proxy.connected)], [`localhost:${rgw?.tlsPort}`])
+  const past = { no_proxy: "localhost", WEIGHLOCK_CACHE: cli.path("another-cache") }
+  assert.equal(await weighlock(["pull", "acme/thing@1.0.0", "-o", "direct"], past), 0)
 })
 
 test("clients are sent to the public address", { skip }, async (t) => {
