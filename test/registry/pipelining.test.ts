@@ -115,7 +115,7 @@ for (const scheme of ["http", "https"]) {
       await plain.upload(bytes)
       await plain.close()
       const tls = scheme === "https" ? await tlsFiles(world.folder) : undefined
-      const timeouts = { taken: 600, headers: 60_000, request: 60_000 }
+      const timeouts = { taken: 2000, headers: 60_000, request: 60_000 }
       const peer = await startPeer(t, { timeouts, ...(tls && { tls }) }, world)
       const path = `/api/v1/blobs/sha256/${sha256(bytes)}`
       const [stalled, slow] = [await open(peer.url), await open(peer.url)]
@@ -132,10 +132,10 @@ for (const scheme of ["http", "https"]) {
         if (received >= 16 * size) break
         if (received - taken < size / 4) continue
         taken = received
-        await sleep(25)
+        await sleep(60)
       }
-      assert.ok(performance.now() - began > 1000, "it was not slow")
-      assert.ok((await wasCut) - began < 5000)
+      assert.ok(performance.now() - began > 3000, "it was not slow")
+      assert.ok((await wasCut) - began < 20_000)
     },
   )
 }

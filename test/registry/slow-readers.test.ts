@@ -21,12 +21,12 @@ for (const reads of [true, false]) {
     server.listen(0, "127.0.0.1")
     await once(server, "listening")
     t.after(() => server.close())
-    endStalled(server, 600)
+    endStalled(server, 2000)
     const socket = connect((server.address() as AddressInfo).port, "127.0.0.1")
     t.after(() => socket.destroy())
     socket.on("error", () => undefined)
     socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    if (!reads) await pause(2000)
+    if (!reads) await pause(5000)
     let [received, taken] = [0, 0]
     try {
       for await (const { length } of socket as AsyncIterable<Buffer>) {
@@ -34,7 +34,7 @@ for (const reads of [true, false]) {
         if (received >= size) break
         if (received - taken < 2 ** 20) continue
         taken = received
-        await pause(reads ? 80 : 0)
+        await pause(reads ? 120 : 0)
       }
     } catch {
       // It was cut.
