@@ -34,7 +34,7 @@ before(async () => {
   const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
   const subject = ["-subj", "/CN=localhost", "-addext", names]
   execFileSync("openssl", ["req", "-x509", ...kind, ...subject, "-keyout", key, "-out", cert], { stdio: "pipe" })
-  rgw = await Rgw.start({ cert, key })
+  rgw = await Rgw.start({ tls: { cert, key } })
   rgw.useAccount()
   await rgw.createBucket("models")
   // Names below localhost are this machine (RFC 6761 §6.3); not every resolver knows.

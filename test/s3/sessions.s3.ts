@@ -17,7 +17,7 @@ import type { Session } from "../support/rgw.ts"
 import { codeOf } from "../support/temp.ts"
 import { forThisFile, freshBucket, skip } from "./support.ts"
 
-const server = forThisFile()
+const server = forThisFile({ sessions: true })
 
 interface Source {
   /** What it gives; `null`: nothing. */

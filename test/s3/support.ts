@@ -6,7 +6,7 @@ import type { Grant } from "@weighlock/registry"
 import { S3BlobStore, type S3Config, type S3StoreOptions, parseS3Place } from "@weighlock/registry/s3"
 
 import type { Bench } from "../contract/blob-store.ts"
-import { Rgw, noRgw } from "../support/rgw.ts"
+import { Rgw, type RgwOptions, noRgw } from "../support/rgw.ts"
 
 export const skip: string | false = noRgw()
 
@@ -17,11 +17,11 @@ export interface S3Server {
 }
 
 /** Started before the tests of the file, stopped after them. */
-export function forThisFile(): () => Rgw {
+export function forThisFile(options: RgwOptions = {}): () => Rgw {
   let rgw: Rgw | undefined
   before(async () => {
     if (skip !== false) return
-    rgw = await Rgw.start()
+    rgw = await Rgw.start(options)
     rgw.useAccount()
   })
   after(() => rgw?.stop())

@@ -5,8 +5,14 @@ export interface CephPlan {
   readonly monitorPort: number
   readonly gatewayPort: number
   /** For HTTPS beside HTTP. */
+  /** It gives sessions (STS), encrypted with a key of 16 characters. */
+  readonly sessions?: boolean | undefined
   readonly tls?: { readonly port: number; readonly cert: string; readonly key: string } | undefined
 }
+
+// Then an unknown key is answered with AccessDenied, not with InvalidAccessKeyId.
+const sessions = (plan: CephPlan): string =>
+  plan.sessions ? "rgw_s3_auth_use_sts = true\nrgw_sts_key = abcdefghijklmnop\n" : ""
 
 const https = ({ tls }: CephPlan): string =>
   tls ? ` ssl_endpoint=127.0.0.1:${tls.port} ssl_certificate=${tls.cert} ssl_private_key=${tls.key}` : ""
@@ -65,7 +71,4 @@ rgw_crypt_require_ssl = false
 rgw_gc_max_objs = 7
 rgw_gc_obj_min_wait = 1
 rgw_thread_pool_size = 64
-# sessions (STS), encrypted with a key of 16 characters
-rgw_s3_auth_use_sts = true
-rgw_sts_key = abcdefghijklmnop
-`
+${sessions(plan)}`

@@ -51,6 +51,13 @@ export async function createBucket(endpoint: string, credentials: Account, name:
   if (status !== 200) throw new Error(`making a bucket was answered with ${status}`)
 }
 
+export interface RgwOptions {
+  /** PEM files, for HTTPS beside HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** For `assumeRole`. */
+  readonly sessions?: boolean
+}
+
 export class Rgw {
   /** `http://127.0.0.1:41873` */
   readonly endpoint: string
@@ -67,14 +74,13 @@ export class Rgw {
     this.#env = { ...process.env, CEPH_CONF: join(folder, "ceph.conf") }
   }
 
-  /** `tls`: PEM files, for HTTPS beside HTTP. */
-  static async start(tls?: { readonly cert: string; readonly key: string }): Promise<Rgw> {
+  static async start({ tls, sessions }: RgwOptions = {}): Promise<Rgw> {
     const folder = mkdtempSync(join(tmpdir(), "weighlock-rgw-"))
     for (const name of ["mon", "osd", "run", "log", "rgw"]) mkdirSync(join(folder, name))
     const [monitorPort, gatewayPort] = [await freePort(), await freePort()]
     const fsid = randomUUID()
     const tlsPort = tls ? await freePort() : 0
-    const plan = { folder, fsid, monitorPort, gatewayPort, tls: tls && { ...tls, port: tlsPort } }
+    const plan = { folder, fsid, monitorPort, gatewayPort, sessions, tls: tls && { ...tls, port: tlsPort } }
     writeFileSync(join(folder, "ceph.conf"), cephConf(plan))
     const rgw = new Rgw(folder, `http://127.0.0.1:${gatewayPort}`, tlsPort)
     try {
