@@ -183,13 +183,19 @@ test("killed between placing a blob and recording it: its bytes go a day later, 
   assert.deepEqual(await bench.ledger.forgetBlobs(Date.now() + 60_000), [])
 })
 
+/** A blob that the ledger has forgotten, and whose bytes are there. */
+async function forgottenAndKept(t: TestContext, sent: Parcel): Promise<Bench> {
+  const bench = await open(t, () => ({ remove: () => Promise.reject(died) }))
+  await bench.send(sent)
+  await bench.uploads.complete(sent.upload.sha256)
+  await assert.rejects(bench.forget(), { code: "UNAVAILABLE" })
+  return bench
+}
+
 test("killed between forgetting a blob and removing it: the next start removes it", async (t) => {
   const sent = parcel(10)
   const { sha256 } = sent.upload
-  const bench = await open(t, () => ({ remove: () => Promise.reject(died) }))
-  await bench.send(sent)
-  await bench.uploads.complete(sha256)
-  await assert.rejects(bench.forget(), { code: "UNAVAILABLE" })
+  const bench = await forgottenAndKept(t, sent)
   assert.deepEqual([(await bench.ledger.blobs([sha256])).size, await bench.store.size(sha256)], [0, 10])
   const restarted = await open(t, () => ({}), bench.folder)
   await restarted.forget()
@@ -199,10 +205,7 @@ test("killed between forgetting a blob and removing it: the next start removes i
 test("a blob that is proven once more after a kill keeps its bytes, and its note goes", async (t) => {
   const sent = parcel(10)
   const { sha256 } = sent.upload
-  const bench = await open(t, () => ({ remove: () => Promise.reject(died) }))
-  await bench.send(sent)
-  await bench.uploads.complete(sha256)
-  await assert.rejects(bench.forget(), { code: "UNAVAILABLE" })
+  const bench = await forgottenAndKept(t, sent)
   const restarted = await open(t, () => ({}), bench.folder)
   await restarted.send(sent)
   assert.equal(await restarted.uploads.complete(sha256), "present")
