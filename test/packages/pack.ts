@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-export const packages = ["tlog", "manifest", "client", "registry", "runtime", "cli"] as const
+export const packages = ["tlog", "node", "manifest", "client", "registry", "runtime", "cli"] as const
 
 /** Writes the tarballs to `folder` and returns their paths, in the order of `packages`. */
 export function packAll(folder: string): string[] {
