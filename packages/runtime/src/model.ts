@@ -9,20 +9,8 @@ import { RuntimeError } from "./errors.ts"
 import type { EngineReport } from "./engines/engine.ts"
 import type { LoadReply } from "./engines/messages.ts"
 import type { WorkerLink } from "./engines/worker-link.ts"
-import {
-  type OutputValue,
-  packBatch,
-  type TensorData,
-  type TensorSpec,
-  type TensorValue,
-  unpackBatch,
-  maxElements,
-} from "./tensors.ts"
-
-/** One question, without a batch: the tensor of a model with one input, else the tensors by input name. */
-export type Instance = TensorValue | { readonly [input: string]: TensorValue }
-/** One answer: the tensors by output name, without a batch. */
-export type Answer = Record<string, OutputValue>
+import { type Answer, type Instance, packQuestion, unpackAnswers } from "./questions.ts"
+import { maxElements, type TensorSpec } from "./tensors.ts"
 
 export interface Model {
   /** What was verified; its `digest` names the answers. */
@@ -47,9 +35,8 @@ export function workerModel(manifest: VerifiedManifest, link: WorkerLink, loaded
   async function predictBatch(instances: readonly Instance[]): Promise<Answer[]> {
     if (instances.length === 0) return []
     requireAnswerSize(outputs, instances.length)
-    const columns = splitInputs(inputs, instances)
-    const batch = inputs.map((spec, index) => packBatch(spec, columns[index] ?? []))
-    return joinOutputs(outputs, await link.predict({ kind: "predict", inputs: batch }), instances.length)
+    const batch = packQuestion(inputs, instances)
+    return unpackAnswers(outputs, await link.predict({ kind: "predict", inputs: batch }), instances.length)
   }
   return {
     manifest,
@@ -67,43 +54,6 @@ export function workerModel(manifest: VerifiedManifest, link: WorkerLink, loaded
     },
     dispose: () => link.close(),
   }
-}
-
-/** For each input its value in every instance. */
-function splitInputs(inputs: readonly TensorSpec[], instances: readonly Instance[]): unknown[][] {
-  const named = instances.map((instance) => nameTensors(inputs, instance))
-  return inputs.map(({ name }) => named.map((tensors) => tensors[name]))
-}
-
-function nameTensors(inputs: readonly TensorSpec[], instance: Instance): Record<string, unknown> {
-  const names = inputs.map(({ name }) => name)
-  if (typeof instance !== "object" || instance === null || isList(instance)) {
-    if (names.length === 1) return { [String(names[0])]: instance }
-    throw new RuntimeError("INPUT_INVALID", `expected an object with the inputs ${names.join(", ")}`)
-  }
-  const found = Object.keys(instance)
-  if (found.length !== names.length || !names.every((name) => Object.hasOwn(instance, name))) {
-    throw new RuntimeError(
-      "INPUT_INVALID",
-      `expected the inputs ${names.join(", ")}, found ${found.join(", ") || "none"}`,
-    )
-  }
-  return instance as Record<string, unknown>
-}
-
-function isList(value: object): boolean {
-  return Array.isArray(value) || ArrayBuffer.isView(value)
-}
-
-function joinOutputs(outputs: readonly TensorSpec[], tensors: readonly TensorData[], count: number): Answer[] {
-  const columns = outputs.map((spec, index) => {
-    const tensor = tensors[index]
-    if (tensor?.shape[0] !== count) throw new RuntimeError("OUTPUT_INVALID", `output ${spec.name} lacks the batch`)
-    return unpackBatch(spec, tensor)
-  })
-  return Array.from({ length: count }, (_, row) =>
-    Object.fromEntries(outputs.map(({ name }, column) => [name, columns[column]?.[row] ?? []])),
-  )
 }
 
 // A small question may not ask for an answer that fills memory.

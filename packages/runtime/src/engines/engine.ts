@@ -36,6 +36,11 @@ export class EngineUnfit extends Error {
   override readonly name = "EngineUnfit"
 }
 
+/** The engine computes this model, and its numbers are not right: another may. */
+export class EngineWrong extends Error {
+  override readonly name = "EngineWrong"
+}
+
 /** The engine's memory is in an unknown state: its thread has to end. */
 export class EngineLost extends Error {
   override readonly name = "EngineLost"
@@ -46,5 +51,19 @@ export interface EngineReport {
   readonly name: string
   readonly device: "gpu" | "cpu"
   readonly detail: string
-  readonly passedOver: readonly { readonly name: string; readonly why: string }[]
+  readonly passedOver: readonly PassedOver[]
+  /** The publisher's example that it answered right; `null` when the model brings none. */
+  readonly golden: GoldenReport | null
+}
+
+export interface PassedOver {
+  readonly name: string
+  readonly why: string
+}
+
+export interface GoldenReport {
+  readonly instances: number
+  readonly tolerance: number
+  /** The tolerance is so wide that a wrong answer may pass. */
+  readonly loose: boolean
 }

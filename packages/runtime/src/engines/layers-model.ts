@@ -19,20 +19,11 @@ export interface LoadedModel {
 }
 
 /**
- * Throws MODEL_REFUSED, EngineUnfit, or the library's own words about a topology it can't build. On an error nothing of the
- * model is left on the engine.
+ * Throws MODEL_REFUSED, EngineUnfit, or the library's own words about a topology it can't build; what it made until then
+ * is left on the engine.
  */
 export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArtifacts): Promise<LoadedModel> {
   requireRoom(engine, artifacts)
-  try {
-    return await open(engine, artifacts)
-  } catch (error) {
-    engine.tf.disposeVariables()
-    throw error
-  }
-}
-
-async function open(engine: ReadyEngine, artifacts: LayersArtifacts): Promise<LoadedModel> {
   const { tf, backend, check } = engine
   const model = await build(tf, artifacts)
   await tf.setBackend(backend)

@@ -7,8 +7,8 @@
  * With several inputs a row is an object by name, and `inputs` an object of lists; a single input may be named too. With
  * several outputs likewise; a single output is never named.
  */
-import type { Answer, Instance } from "../model.ts"
 import { RuntimeError } from "../errors.ts"
+import type { Answer, Instance } from "../questions.ts"
 import type { TensorSpec } from "../tensors.ts"
 import { badRequest } from "./refusal.ts"
 

@@ -1,0 +1,116 @@
+/**
+ * What a publisher asks about a model before it is signed. These are the only functions that take bytes nobody verified,
+ * and they hand out no Model: nothing here can be served.
+ *
+ *     checkLoadable({ format: "tfjs-layers", entrypoint: "model.json", files })      // throws what a loader would say
+ *     const { engine, output } = await answerGolden(source, question)               // the bytes of golden/output.json
+ */
+import { messageOf, RuntimeError } from "./errors.ts"
+import type { LoadReply } from "./engines/messages.ts"
+import { WorkerLink } from "./engines/worker-link.ts"
+import { openFormat, requireSupported, supportedFormats } from "./formats/format.ts"
+import { openGolden, openInput, writeOutput } from "./golden/golden-example.ts"
+import { goldenInput, goldenOutput, maxGoldenBytes, splitGolden } from "./golden/golden-files.ts"
+import { type Instance, packQuestion, unpackAnswers } from "./questions.ts"
+
+/** A model's files by their names in the manifest. */
+export interface UnverifiedModel {
+  readonly format: string
+  readonly entrypoint: string | undefined
+  readonly files: ReadonlyMap<string, Uint8Array>
+}
+
+export interface GoldenAnswer {
+  /** The engine that answered. */
+  readonly engine: string
+  /** What golden/output.json has to hold. */
+  readonly output: Uint8Array
+}
+
+/** Whether this version has a loader for the format. */
+export function isLoadable(format: string): boolean {
+  return supportedFormats.includes(format)
+}
+
+/** Reads the files as a loader would, without an engine. Throws MODEL_REFUSED; says nothing about other formats. */
+export function checkLoadable({ format, entrypoint, files }: UnverifiedModel): void {
+  const { model, golden } = splitGolden(files)
+  if (golden) openGolden(golden)
+  if (isLoadable(format)) openFormat(format, entrypoint, model as ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
+}
+
+/**
+ * Asks the model with plain JavaScript, else with the first engine that loads it. A golden example among the files is left
+ * out. Throws MODEL_REFUSED, INPUT_INVALID, OUTPUT_INVALID, DEVICE_UNAVAILABLE, UNAVAILABLE, or the signal's reason.
+ */
+export async function answerGolden(
+  source: UnverifiedModel,
+  input: Uint8Array,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<GoldenAnswer> {
+  requireSupported(source.format)
+  const instances = readInput(input)
+  try {
+    return await answerOn("js", source, instances, signal)
+  } catch (error) {
+    const otherEngine = error instanceof RuntimeError && ["MODEL_REFUSED", "DEVICE_UNAVAILABLE"].includes(error.code)
+    if (!otherEngine) throw error
+    return await answerOn("auto", source, instances, signal)
+  }
+}
+
+function readInput(input: Uint8Array): readonly Instance[] {
+  if (input.length > maxGoldenBytes) {
+    throw new RuntimeError(
+      "INPUT_INVALID",
+      `the golden question has ${input.length} bytes, more than ${maxGoldenBytes}`,
+    )
+  }
+  try {
+    return openInput(input)
+  } catch (cause) {
+    throw new RuntimeError("INPUT_INVALID", messageOf(cause), { cause })
+  }
+}
+
+async function answerOn(
+  device: string,
+  source: UnverifiedModel,
+  instances: readonly Instance[],
+  signal: AbortSignal | undefined,
+): Promise<GoldenAnswer> {
+  signal?.throwIfAborted()
+  const link = new WorkerLink()
+  const stop = (): void => void link.close("was told to stop")
+  signal?.addEventListener("abort", stop, { once: true })
+  try {
+    return await answer(link, await load(link, device, source), instances)
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  } finally {
+    signal?.removeEventListener("abort", stop)
+    await link.close()
+  }
+}
+
+// The caller keeps its bytes: copies move into the thread.
+function load(link: WorkerLink, device: string, { format, entrypoint, files }: UnverifiedModel): Promise<LoadReply> {
+  const model = [...files].filter(([name]) => name !== goldenInput && name !== goldenOutput)
+  const copies = model.map(([name, bytes]) => ({ name, bytes: new Uint8Array(bytes) }))
+  return link.load({ kind: "load", device, format, entrypoint, files: copies })
+}
+
+async function answer(
+  link: WorkerLink,
+  { engine, inputs, outputs }: LoadReply,
+  instances: readonly Instance[],
+): Promise<GoldenAnswer> {
+  const tensors = await link.predict({ kind: "predict", inputs: packQuestion(inputs, instances) })
+  const output = writeOutput(outputs, unpackAnswers(outputs, tensors, instances.length))
+  if (output.length > maxGoldenBytes) {
+    const why = `the golden answer has ${output.length} bytes; at most ${maxGoldenBytes} are accepted`
+    throw new RuntimeError("OUTPUT_INVALID", why, { hint: "ask fewer instances" })
+  }
+  return { engine: engine.name, output }
+}
