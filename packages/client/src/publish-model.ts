@@ -26,12 +26,17 @@ export interface Published {
   readonly created: boolean
 }
 
+export interface PublishOptions extends ClientOptions {
+  /** Take the files that symbolic links in the folder mean, as they were when it was signed. */
+  readonly followSymlinks?: boolean
+}
+
 /**
  * `envelope` is signed over the manifest of the files below `path`. Safe to repeat: the same envelope gives the same
  * answer. Throws VERSION_EXISTS, SIGNER_UNTRUSTED, FORBIDDEN, UNAVAILABLE … ; NOT_YET_WITNESSED when it is logged, and
  * after 10 s too few witnesses have confirmed it. Success means that `bundle` was verified, with its proof.
  */
-export async function publishModel(path: string, envelope: Envelope, options: ClientOptions): Promise<Published> {
+export async function publishModel(path: string, envelope: Envelope, options: PublishOptions): Promise<Published> {
   const manifest = parseStatement(envelope.payload)
   return await withSession(options, undefined, async (session) => {
     // What the registry would refuse is refused here, before any upload.
@@ -44,7 +49,7 @@ export async function publishModel(path: string, envelope: Envelope, options: Cl
     })
     await session.seen.prepare()
     await session.seen.read()
-    await uploadMissing(session, await locate(path, manifest))
+    await uploadMissing(session, await locate(path, manifest, options))
     const { status, body } = await session.transport.call(`api/v1/models/${manifest.model}/versions`, {
       what: `publishing ${manifest.model}@${manifest.version}`,
       method: "POST",
@@ -70,8 +75,10 @@ async function receipt(session: Session, { model, digest }: Manifest, body: Uint
 async function locate(
   path: string,
   manifest: Manifest,
+  { followSymlinks = false }: PublishOptions,
 ): Promise<{ resource: Manifest["resources"][number]; path: string }[]> {
-  const files = new Map((await listFiles(path, manifest.exclude)).map((file) => [file.name, file]))
+  const listed = await listFiles(path, { exclude: manifest.exclude, followSymlinks })
+  const files = new Map(listed.map((file) => [file.name, file]))
   return manifest.resources.map((resource) => {
     const found = files.get(resource.name)
     if (found === undefined)

@@ -1,9 +1,18 @@
 export type { Certificate } from "./certificate.ts"
 export { type CertifiedSigner, openCertificateChain, parseRoots } from "./certificate-chain.ts"
 export { makeFolder, syncFolder } from "./durable-folder.ts"
-export { type FolderOptions, type FoundFile, hashFolder, listFiles } from "./hash-folder.ts"
+export { type FolderOptions, hashFiles, type HashFilesOptions, hashFolder } from "./hash-folder.ts"
 export { type FileDigests, type HashOptions, HashPool } from "./hash-pool.ts"
 export { type Hashed, HashReader, type Reading, type ReadOptions } from "./hash-reader.ts"
+export {
+  type FoundFile,
+  type LeaveOutRules,
+  type LeftOut,
+  listFiles,
+  listFolder,
+  type Listing,
+  type ListOptions,
+} from "./list-folder.ts"
 export { openOms, type OmsSigner, type OmsTrust, type SignedOms } from "./open-oms.ts"
 export { verifyOmsFolder, type VerifiedOms } from "./oms-folder.ts"
 export { type OmsKey, type OmsKeyType, parseOmsKey } from "./oms-key.ts"

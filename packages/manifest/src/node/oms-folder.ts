@@ -7,7 +7,8 @@ import { type FileHandle, open } from "node:fs/promises"
 import { createHash } from "node:crypto"
 import { blake3 } from "@noble/hashes/blake3.js"
 import { encodeHex, ManifestError, type OmsFile, type OmsHash } from "../index.ts"
-import { type FolderOptions, type FoundFile, hashFolder, listFiles } from "./hash-folder.ts"
+import { type FolderOptions, hashFolder } from "./hash-folder.ts"
+import { type FoundFile, listFiles } from "./list-folder.ts"
 import type { SignedOms } from "./open-oms.ts"
 
 declare const verified: unique symbol
