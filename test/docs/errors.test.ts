@@ -1,61 +1,58 @@
-/** docs/errors.md, the packages' lists of codes, the CLI's exit codes and the registry's statuses say the same. */
+/** docs/errors.md, the one table of codes, and the packages' lists say the same. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { cliErrorCodes, exitCodes } from "@weighlock/cli"
+import { cliErrorCodes, exitCodeOf } from "@weighlock/cli"
 import { clientErrorCodes } from "@weighlock/client"
-import { manifestErrorCodes } from "@weighlock/manifest"
-import { httpStatus, registryErrorCodes } from "@weighlock/registry"
+import { errorRow, errorTable, manifestErrorCodes } from "@weighlock/manifest"
+import { registryErrorCodes, statusOf } from "@weighlock/registry"
 import { runtimeErrorCodes } from "@weighlock/runtime"
+import { codesOnThePage } from "../support/error-page.ts"
 import { readPage, tableBelow } from "../support/markdown.ts"
 
-const page = readPage("errors.md")
-const rows = tableBelow(page, "## Codes").map(([code = "", exit = "", http = "", meaning = "", todo = ""]) => ({
-  code: code.replaceAll("`", ""),
-  exit: Number(exit),
-  http,
-  meaning,
-  todo,
-}))
-const union = [
-  ...new Set<string>([
-    ...manifestErrorCodes,
-    ...clientErrorCodes,
-    ...registryErrorCodes,
-    ...runtimeErrorCodes,
-    ...cliErrorCodes,
-  ]),
-].toSorted()
+const sections = codesOnThePage()
+const table = Object.keys(errorTable)
 
-test("every code of every package is on the page, and no other", () => {
-  assert.deepEqual(rows.map(({ code }) => code).toSorted(), union)
+test("every code of the table is on the page, and no other", () => {
+  assert.deepEqual(sections.map(({ code }) => code).toSorted(), table.toSorted())
 })
 
-test("every code has an exit code, and no other has", () => {
-  assert.deepEqual(Object.keys(exitCodes).toSorted(), union)
+test("every code of the table is one that a package raises", () => {
+  const lists = [manifestErrorCodes, clientErrorCodes, registryErrorCodes, runtimeErrorCodes, cliErrorCodes]
+  assert.deepEqual(table.toSorted(), [...new Set<string>(lists.flat())].toSorted())
 })
 
-test("codes are sorted by exit code, then by name", () => {
-  const sorted = rows.toSorted((a, b) => a.exit - b.exit || (a.code < b.code ? -1 : 1))
+test("table and page are sorted by exit code, then by name", () => {
+  const sorted = sections.toSorted((a, b) => a.exit - b.exit || (a.code < b.code ? -1 : 1)).map(({ code }) => code)
   assert.deepEqual(
-    rows.map(({ code }) => code),
-    sorted.map(({ code }) => code),
+    sections.map(({ code }) => code),
+    sorted,
   )
+  assert.deepEqual(table, sorted)
 })
 
-for (const { code, exit, http, meaning, todo } of rows) {
-  test(`${code}: exit ${exit}${http === "" ? "" : `, HTTP ${http}`}`, () => {
-    assert.equal((exitCodes as Readonly<Record<string, number>>)[code], exit)
-    const status = (httpStatus as Readonly<Record<string, number>>)[code]
-    assert.equal(http, status === undefined ? "" : String(status))
+for (const { code, exit, http, believed, meaning, todo } of sections) {
+  test(`${code}: exit ${exit}, HTTP ${http}`, () => {
+    assert.deepEqual(errorRow(code), { exit, http, claimable: believed })
+    assert.equal(exitCodeOf(code), exit)
+    assert.equal(statusOf(code), http)
     assert.match(meaning, /\.$/)
     assert.match(todo, /\.$/)
   })
 }
 
+test("what is no code has no row, no status and the exit code of a bug", () => {
+  for (const code of ["__proto__", "toString", "not_found", ""]) {
+    assert.equal(errorRow(code), null)
+    assert.equal(statusOf(code), null)
+    assert.equal(exitCodeOf(code), 1)
+  }
+})
+
 test("the table of exit codes has those that are used, and 0", () => {
-  const listed = tableBelow(page, "## Exit codes").map(([exit]) => Number(exit))
+  const listed = tableBelow(readPage("errors.md"), "## Exit codes").map(([exit]) => Number(exit))
+  const used = new Set([0, ...sections.map(({ exit }) => exit)])
   assert.deepEqual(
     listed,
-    [...new Set([0, ...Object.values(exitCodes)])].toSorted((a, b) => a - b),
+    [...used].toSorted((a, b) => a - b),
   )
 })

@@ -1,7 +1,7 @@
 /** docs/log.md and what audits look for say the same. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { exitCodes } from "@weighlock/cli"
+import { exitCodeOf } from "@weighlock/cli"
 import { auditChecks } from "@weighlock/client"
 import { type AuditRule, auditRules, HistoryError } from "@weighlock/manifest"
 import { readPage, tableBelow } from "../support/markdown.ts"
@@ -14,7 +14,7 @@ test("every rule of an audit is on the page with its exit code and its meaning, 
   ])
   const rules = (Object.keys(auditRules) as AuditRule[]).map((rule) => [
     rule,
-    exitCodes[new HistoryError(rule, "").code],
+    exitCodeOf(new HistoryError(rule, "").code),
     auditRules[rule],
   ])
   assert.deepEqual(rows, rules)

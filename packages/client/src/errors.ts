@@ -1,5 +1,11 @@
 /** What can go wrong between a client, its registry, its stores and its own disk. */
-import { CodedError, type CodedErrorOptions, type ManifestErrorCode } from "@weighlock/manifest"
+import {
+  type ClaimableCode,
+  CodedError,
+  type CodedErrorOptions,
+  type CodesOf,
+  type ManifestErrorCode,
+} from "@weighlock/manifest"
 
 export const clientErrorCodes = [
   "BLOBS_MISSING",
@@ -22,8 +28,8 @@ export const clientErrorCodes = [
   "WITHHELD",
 ] as const
 
-/** A registry may also answer with the code of a rule it shares with us. */
-export type ClientErrorCode = (typeof clientErrorCodes)[number] | ManifestErrorCode
+/** Also what the rules of the format refuse, and what a registry may answer. */
+export type ClientErrorCode = CodesOf<typeof clientErrorCodes> | ManifestErrorCode | ClaimableCode
 
 export class ClientError extends CodedError<ClientErrorCode> {
   override readonly name = "ClientError"

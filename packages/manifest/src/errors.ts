@@ -1,7 +1,9 @@
 /**
- * An error has a class for who must act and a code for what happened. Codes are a closed list: `docs/errors.md` and the
- * CLI's exit codes are tested against it.
+ * An error has a class for who must act and a code for what happened. Codes are a closed list: what each means for an exit
+ * code and an HTTP status stands in error-table.ts, and for a reader in docs/errors.md.
  */
+import type { CodesOf } from "./error-table.ts"
+
 export const manifestErrorCodes = [
   "DIGEST_MISMATCH",
   "FILE_CHANGED",
@@ -14,6 +16,7 @@ export const manifestErrorCodes = [
   "NOT_YET_WITNESSED",
   "ROLLBACK",
   "RULE_BROKEN",
+  "SECRET_FOUND",
   "SIGNATURE_INVALID",
   "SIGNER_UNTRUSTED",
   "STALE",
@@ -26,7 +29,7 @@ export const manifestErrorCodes = [
   "VERSION_EXISTS",
 ] as const
 
-export type ManifestErrorCode = (typeof manifestErrorCodes)[number]
+export type ManifestErrorCode = CodesOf<typeof manifestErrorCodes>
 
 export interface CodedErrorOptions extends ErrorOptions {
   /** What to type or do next, one sentence. */

@@ -23,6 +23,17 @@ export {
   type Signer,
 } from "./envelope.ts"
 export {
+  type AnsweredCode,
+  type ClaimableCode,
+  type CodesOf,
+  type ErrorCode,
+  type ErrorRow,
+  errorRow,
+  errorTable,
+  isClaimable,
+  isErrorCode,
+} from "./error-table.ts"
+export {
   CodedError,
   type CodedErrorOptions,
   ManifestError,

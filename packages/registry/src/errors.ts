@@ -1,10 +1,10 @@
 /**
- * What the registry refuses, as a closed list of codes, and the one map from a code to its HTTP status.
+ * What the registry refuses, as a closed list of codes; the one table of all packages has the HTTP status of each.
  *
  *     { "type": "urn:weighlock:error:BLOBS_MISSING", "title": "Blobs missing", "status": 422, "code": "BLOBS_MISSING",
  *       "detail": "2 of 3 blobs were never uploaded", "missing": ["5891b5b5…", "b6d81b36…"] }
  */
-import { CodedError, type ManifestErrorCode } from "@weighlock/manifest"
+import { type AnsweredCode, CodedError, type CodesOf, errorRow } from "@weighlock/manifest"
 
 export const registryErrorCodes = [
   "NOT_FOUND",
@@ -22,7 +22,9 @@ export const registryErrorCodes = [
   "RANGE_NOT_SATISFIABLE",
   "INTERNAL",
 ] as const
-export type RegistryErrorCode = (typeof registryErrorCodes)[number]
+
+/** Each is an answer: a code without a status does not compile. */
+export type RegistryErrorCode = CodesOf<typeof registryErrorCodes, AnsweredCode>
 
 /** Extra members of the problem document, for programs: never a path, a stack or a secret. */
 export type ProblemDetails = Readonly<Record<string, string | number | readonly string[]>>
@@ -42,39 +44,7 @@ export class RegistryError extends CodedError<RegistryErrorCode> {
   }
 }
 
-/** Contract §7, column "codes (HTTP)". A code without a status does not compile. */
-export const httpStatus: Readonly<Record<RegistryErrorCode | ManifestErrorCode, number>> = {
-  USAGE: 400,
-  MANIFEST_INVALID: 400,
-  KEY_WEAK: 400,
-  UNAUTHENTICATED: 401,
-  FORBIDDEN: 403,
-  SIGNER_UNTRUSTED: 403,
-  TRUST_EXPIRED: 403,
-  NOT_FOUND: 404,
-  METHOD_NOT_ALLOWED: 405,
-  CONFLICT: 409,
-  VERSION_EXISTS: 409,
-  TOO_LARGE: 413,
-  MEDIA_TYPE_UNSUPPORTED: 415,
-  RANGE_NOT_SATISFIABLE: 416,
-  MISDIRECTED: 421,
-  UNSIGNED: 422,
-  SIGNATURE_INVALID: 422,
-  SUBJECT_MISMATCH: 422,
-  DIGEST_MISMATCH: 422,
-  LOG_INVALID: 422,
-  NEEDS_LOG: 422,
-  RULE_BROKEN: 422,
-  STALE: 422,
-  ROLLBACK: 422,
-  BLOBS_MISSING: 422,
-  TRUST_PIN_MISMATCH: 422,
-  FILE_CHANGED: 503, // the last three are about our own disk, never about a request
-  FILE_UNREADABLE: 503,
-  KEY_FILE_INVALID: 503,
-  INTERNAL: 500,
-  UNAVAILABLE: 503,
-  NOT_YET_WITNESSED: 503,
-  STORE_FAILED: 503,
+/** How a code is answered (error-table.ts of @weighlock/manifest); `null` for what is no answer to a request. */
+export function statusOf(code: string): number | null {
+  return errorRow(code)?.http ?? null
 }

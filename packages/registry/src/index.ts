@@ -1,6 +1,6 @@
 /** The Weighlock registry server, and its parts for those who test a backend or build another server around them. */
 export type { RegistryConfig, Timeouts } from "./config.ts"
-export { type ProblemDetails, RegistryError, type RegistryErrorCode, httpStatus, registryErrorCodes } from "./errors.ts"
+export { type ProblemDetails, RegistryError, type RegistryErrorCode, registryErrorCodes, statusOf } from "./errors.ts"
 export { grantHeader, RegistryGrants } from "./grants.ts"
 export { productName, productVersion } from "./version.ts"
 export { Sequencer, type SequencerOptions } from "./sequencer.ts"

@@ -4,13 +4,13 @@
  *     { "type": "urn:weighlock:error:NOT_FOUND", "title": "Not found", "status": 404,
  *       "detail": "acme/mnist@9.9.9 was never published", "code": "NOT_FOUND" }
  *
- * An error without a code of ours is a bug: it is logged, and the client learns only that.
+ * An error without a code of ours, or with one that is no answer, is a bug: it is logged, and the client learns only that.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 
 import { CodedError } from "@weighlock/manifest"
 
-import { RegistryError, httpStatus } from "../errors.ts"
+import { RegistryError, statusOf } from "../errors.ts"
 
 /** Of a body that was refused unread, so much is still taken, so that the client gets to read why. */
 const drainBytes = 32 * 1024 * 1024
@@ -26,8 +26,9 @@ export interface Problem {
 
 export function problemOf(error: unknown): Problem {
   const coded = error instanceof CodedError ? (error as CodedError) : null
-  const status = coded && (httpStatus as Readonly<Record<string, number>>)[coded.code]
-  if (!coded || !status) return problem("INTERNAL", 500, "this is a bug of the registry; its log says more")
+  const status = coded && statusOf(coded.code)
+  if (coded === null || status === null)
+    return problem("INTERNAL", 500, "this is a bug of the registry; its log says more")
   const details = coded instanceof RegistryError ? coded.details : {}
   return {
     ...problem(coded.code, status, coded.message),

@@ -7,9 +7,10 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 
+import { errorTable } from "@weighlock/manifest"
 import { decodeUtf8, witnessLimits } from "@weighlock/tlog"
 
-import { RegistryError, httpStatus } from "../errors.ts"
+import { RegistryError } from "../errors.ts"
 import { readBody } from "../http/body.ts"
 import { Refusal } from "./judge.ts"
 import type { Witness } from "./witness.ts"
@@ -72,7 +73,7 @@ async function readWhole(exchange: Exchange): Promise<Uint8Array> {
   try {
     return await readBody(exchange, witnessLimits.bytes)
   } catch (error) {
-    if (error instanceof RegistryError) throw new Refusal(httpStatus[error.code], `${error.message}\n`)
+    if (error instanceof RegistryError) throw new Refusal(errorTable[error.code].http, `${error.message}\n`)
     throw new Refusal(400, "the request was cut short\n")
   }
 }
