@@ -47,7 +47,7 @@ export function piecesOf(resource: Resource): Piece[] {
 /** Its length is right when this resolves; what the bytes are is for the caller to look at. */
 export async function fetchPiece(session: Session, target: Target, piece: Piece): Promise<void> {
   await session.transport.retrying(async (alive) => {
-    const answer = await openPiece(session, target, piece)
+    const answer = await openPiece(session, target, piece, alive)
     const moved = (): void => {
       alive()
       target.moved()
@@ -64,25 +64,30 @@ export async function fetchPiece(session: Session, target: Target, piece: Piece)
 const refusals: ReadonlySet<number> = new Set([400, 401, 403])
 
 /** One redirect at most, to a store that the policy allows; then exactly the range that was asked for. */
-async function openPiece(session: Session, target: Target, piece: Piece): Promise<Incoming> {
+async function openPiece(session: Session, target: Target, piece: Piece, alive: () => void): Promise<Incoming> {
   const { transport } = session
   const { resource, offset, length } = piece
+  const open = async (from: URL): Promise<Incoming> => {
+    const answer = await transport.open(from, range)
+    alive()
+    return answer
+  }
   const range: Record<string, string> =
     resource.parts === undefined ? {} : { range: `bytes=${offset}-${offset + length - 1}` }
   if (target.link !== null) {
     const url = target.link
-    const answer = await transport.open(url, range)
+    const answer = await open(url)
     if (!refusals.has(answer.statusCode)) return await expectBytes(url, answer, piece, linkProblem)
     await answer.dump() // the link has run out
     if (target.link === url) target.link = null
   }
   const first = new URL(`api/v1/blobs/sha256/${resource.digest}`, transport.registry)
-  const answer = await transport.open(first, range)
+  const answer = await open(first)
   if (answer.statusCode !== 307) return await expectBytes(first, answer, piece, problem)
   await answer.dump()
   const location = answer.headers["location"]
   const url = transport.stores.check(typeof location === "string" ? location : "")
-  const opened = await expectBytes(url, await transport.open(url, range), piece, linkProblem)
+  const opened = await expectBytes(url, await open(url), piece, linkProblem)
   target.link = url
   return opened
 }

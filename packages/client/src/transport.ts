@@ -61,8 +61,9 @@ export class Transport {
 
   /** One call to the registry, retried where that is safe. `path` is relative to the registry's URL. */
   async call(path: string, exchange: Exchange): Promise<Answer> {
-    return await this.retrying(async () => {
+    return await this.retrying(async (alive) => {
       const answer = await this.#send(new URL(path, this.registry), exchange)
+      alive()
       const body = await readBody(answer.body, answer.statusCode < 300 ? exchange.limit : problemLimit, exchange.what)
       if (answer.statusCode >= 300) throw problem(answer.statusCode, body, exchange.what)
       const encoding = answer.headers["content-encoding"]
@@ -83,19 +84,21 @@ export class Transport {
     return await incoming.begun
   }
 
-  /** Sends `length` bytes to a granted address: PUT only, no redirect, never with the token. */
+  /** Sends `length` bytes to a granted address: PUT only, no redirect, never with the token. Tells `alive` of an answer. */
   async put(
     url: URL,
     what: string,
     headers: Record<string, string>,
     body: AsyncIterable<Uint8Array>,
     length: number,
+    alive: () => void,
   ): Promise<void> {
     const answer = await this.#request(url, {
       method: "PUT",
       headers: { ...headers, "content-length": String(length) },
       body: Readable.from(body, { objectMode: false }),
     })
+    alive()
     const text = await readBody(answer.body, problemLimit, what)
     if (answer.statusCode < 200 || answer.statusCode > 204)
       throw problem(answer.statusCode, text, `${what} to ${url.origin}`)

@@ -178,7 +178,8 @@ async function putPart(session: Session, { resource, path }: LocalFile, grant: G
   const length = partLength(resource, index)
   await session.transport.retrying(async (alive) => {
     const body = length === 0 ? [] : createReadStream(path, { start, end: start + length - 1, highWaterMark: 2 ** 20 })
-    await session.transport.put(url, `${resource.name} part ${grant.part}`, grant.headers, watched(body, alive), length)
+    const what = `${resource.name} part ${grant.part}`
+    await session.transport.put(url, what, grant.headers, watched(body, alive), length, alive)
   })
 }
 

@@ -68,23 +68,35 @@ function create(app: App, tls: OpenedConfig["tls"], timeouts: Timeouts): Server 
   }
 }
 
-const refusals: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
-  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+interface Refusal {
+  readonly line: string
+  readonly code: "UNAVAILABLE" | "USAGE"
+  readonly detail: string
+}
+
+const notHttp: Refusal = { line: "400 Bad Request", code: "USAGE", detail: "not a request this server reads" }
+const refusals: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: { ...notHttp, line: "431 Request Header Fields Too Large" },
+  // RFC 9110 §15.5.9: the client may send it again, on another connection.
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    line: "408 Request Timeout",
+    code: "UNAVAILABLE",
+    detail: "the request did not arrive in time; send it again",
+  },
 }
 
 /** What is not HTTP never reaches the application. */
 function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy()
   if (isGivenUp(socket)) return // half a request that nobody reads on
-  const line = refusals[error.code ?? ""] ?? "400 Bad Request"
-  const status = Number(line.slice(0, 3))
+  const { line, code, detail } = refusals[error.code ?? ""] ?? notHttp
+  const title = code.charAt(0) + code.slice(1).toLowerCase()
   const body = JSON.stringify({
-    type: "urn:weighlock:error:USAGE",
-    title: "Usage",
-    status,
-    detail: "not a request this server reads",
-    code: "USAGE",
+    type: `urn:weighlock:error:${code}`,
+    title,
+    status: Number(line.slice(0, 3)),
+    detail,
+    code,
   })
   const head = `HTTP/1.1 ${line}\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`
   socket.end(head + body, () => socket.destroy())
