@@ -165,6 +165,17 @@ suite("lists", () => {
   })
 })
 
+test("a registry that makes up names is not read for ever: the comparison ends, as a finding", async (t) => {
+  const { chain, log, envelopes } = await smallLog()
+  const peer = await startTiny(t, { chain, log, envelopes })
+  const twice = { model: "acme/model-0", versions: 3 }
+  const page = JSON.stringify({ models: Array.from({ length: 150_000 }, () => twice), next: "more" })
+  peer.over = (path) => (path.startsWith("api/v1/models?") || path === "api/v1/models" ? { body: page } : null)
+  const report = await auditOf(t, chain, peer)
+  assert.equal(auditExit(report), 14)
+  assert.equal(report.findings.length + report.omitted, 100_001 + 1)
+})
+
 suite("what is kept as seen", () => {
   const checkpoints = (state: string): string[] =>
     existsSync(state)

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { suite, test } from "node:test"
-import { fetchModel, listModels, listVersions, pullModel } from "@weighlock/client"
+import { fetchModel, listModels, listVersions, modelHistory, pullModel } from "@weighlock/client"
 import { formatBundle, parseBundle, sha256Hex, signEnvelope } from "@weighlock/manifest"
 import { type Answer, type Exchange, flipByte, made, type Rule, startHostile } from "../support/hostile.ts"
 import {
@@ -419,6 +419,18 @@ suite("listings", { concurrency: 12 }, () => {
       await codeOf(() => listModels({ ...shop.options, signal: AbortSignal.timeout(15_000) })),
       /^(?:PROTOCOL|TOO_LARGE)$/,
     )
+  })
+  test("history refused: an empty page that says there is more", async (t) => {
+    const shop = await hostileClient(t, small)
+    shop.proxy.rule = ({ path, answer }) => {
+      if (!path.includes("/history")) return null
+      const page = JSON.parse(answer.body.toString()) as { entries: object[] }
+      const [first] = page.entries
+      const entries = path.includes("after=") || first === undefined ? [] : [first]
+      return made(200, { ...page, entries, next: 0 })
+    }
+    assert.equal(await codeOf(() => modelHistory(model, shop.options)), "PROTOCOL")
+    assert.equal(shop.proxy.seen.filter(({ path }) => path.includes("/history")).length, 2)
   })
   for (const bad of ["../..", "acme/mnist/../../info", "acme/mnist?x=", "acme"]) {
     test(`versions refused: of ${JSON.stringify(bad)}`, async (t) => {

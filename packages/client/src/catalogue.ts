@@ -1,12 +1,9 @@
 /** What a registry says it holds. A listing is a claim: only a manifest that `resolve` verified is more than that. */
-import { parseFixedReference, parseModelName } from "@weighlock/manifest"
-import { asMembers, type JsonMembers, listOf, malformed, parseMembers, textOf } from "./json-answer.ts"
+import { isModelName, isVersion, parseFixedReference, parseModelName } from "@weighlock/manifest"
+import { countOf, type JsonMembers, malformed, textOf } from "./json-answer.ts"
+import { type Listing, readPages } from "./pages.ts"
 import { type Resolved, resolve } from "./resolve.ts"
 import { type ClientOptions, withSession } from "./session.ts"
-import type { Transport } from "./transport.ts"
-
-/** Of a thousand items each: a listing that never ends is not one. */
-const mostPages = 1000
 
 export interface ListedModel {
   readonly model: string
@@ -26,60 +23,56 @@ export async function showModel(reference: string, options: ClientOptions): Prom
 }
 
 export async function listModels(options: ClientOptions): Promise<ListedModel[]> {
-  return await collect(options, "the list of models", "api/v1/models", "models", readModel)
+  const all = await collect(options, modelListing, ({ model }) => model)
+  for (const { model } of all)
+    if (!isModelName(model)) throw malformed(`${modelListing.what}: ${JSON.stringify(model)}`)
+  return all
 }
 
 export async function listVersions(model: string, options: ClientOptions): Promise<ListedVersion[]> {
-  return await collect(options, model, `api/v1/models/${parseModelName(model)}`, "versions", readVersion)
+  const listing = versionListing(parseModelName(model))
+  const all = await collect(options, listing, ({ version }) => version)
+  for (const { version } of all) if (!isVersion(version)) throw malformed(`${model}: ${JSON.stringify(version)}`)
+  return all
 }
 
-export function readModel(item: JsonMembers): ListedModel {
-  return { model: name(item, "model"), versions: Number(item["versions"]) }
+/** What it names may be no names: an audit says which. */
+export const modelListing: Listing<ListedModel> = {
+  what: "the list of models",
+  path: "api/v1/models",
+  list: "models",
+  read: (item) => ({ model: name(item, "model"), versions: countOf(item, "versions", "the list of models") }),
 }
 
-export function readVersion(item: JsonMembers): ListedVersion {
-  return { version: name(item, "version"), manifest: name(item, "manifest"), createdAt: name(item, "createdAt") }
+export function versionListing(model: string): Listing<ListedVersion> {
+  return {
+    what: `the list of versions of ${model}`,
+    path: `api/v1/models/${model}`,
+    list: "versions",
+    read: (item) => ({
+      version: name(item, "version"),
+      manifest: name(item, "manifest"),
+      createdAt: name(item, "createdAt"),
+    }),
+  }
 }
 
-async function collect<T>(
-  options: ClientOptions,
-  what: string,
-  path: string,
-  list: string,
-  read: (item: JsonMembers) => T,
-): Promise<T[]> {
+/** All of it, each once. */
+async function collect<T>(options: ClientOptions, listing: Listing<T>, nameOf: (item: T) => string): Promise<T[]> {
   return await withSession(options, undefined, async ({ transport }) => {
-    const items: T[] = []
-    for await (const item of listPages(transport, what, path, list, read)) items.push(item)
-    return items
+    const items = new Map<string, T>()
+    for await (const item of readPages(transport, listing)) {
+      const own = nameOf(item)
+      if (items.has(own)) throw malformed(`${listing.what}: ${own} is in it twice`)
+      items.set(own, item)
+    }
+    return [...items.values()]
   })
 }
 
-/** A listing, page by page. */
-export async function* listPages<T>(
-  transport: Transport,
-  what: string,
-  path: string,
-  list: string,
-  read: (item: JsonMembers) => T,
-): AsyncGenerator<T> {
-  let after = ""
-  let count = 0
-  do {
-    if (count++ === mostPages) throw malformed(what)
-    const query = after === "" ? "" : `?after=${after}`
-    const { body } = await transport.call(`${path}${query}`, { what, method: "GET", limit: 2 ** 24 })
-    const page = parseMembers(body, what)
-    for (const member of listOf(page, list, what)) yield read(asMembers(member, what))
-    const next = page["next"]
-    if (next !== undefined && (typeof next !== "string" || next === after || !/^[A-Za-z0-9._/-]+$/.test(next)))
-      throw malformed(what)
-    after = next ?? ""
-  } while (after !== "")
-}
-
+/** No name, digest or time is longer. What it says ends up on a terminal. */
 function name(item: JsonMembers, key: string): string {
   const value = textOf(item, key, "a listing")
-  if (/[\p{Cc}\p{Cf}]/u.test(value)) throw malformed("a listing")
+  if (value.length > 128 || /[\p{Cc}\p{Cf}]/u.test(value)) throw malformed(`a listing: ${key}`)
   return value
 }

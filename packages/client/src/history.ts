@@ -21,11 +21,9 @@ import { asMembers, bytesOf, countOf, hashesOf, listOf, malformed, parseMembers,
 import { keepSeen, provenEntry, requireFreshHead } from "./log.ts"
 import { openHead } from "./log-head.ts"
 import { judgeLoneEntry } from "./lone-entry.ts"
+import { PageCount } from "./pages.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
 import { requireQuorum } from "./witnessed.ts"
-
-/** Of a thousand entries each. */
-const mostPages = 1000
 
 export interface HistoryEntry {
   readonly index: number
@@ -54,9 +52,10 @@ export async function modelHistory(model: string, options: ClientOptions): Promi
   return await withSession(options, undefined, async (session) => {
     const entries: HistoryEntry[] = []
     const chain: ModelChain = { seq: 0, prev: new Uint8Array(0), index: 1, versions: new Set() }
-    let after: number | null = null
-    for (let count = 0; count < mostPages; count++) {
-      const page = await readPage(session, model, after)
+    const count = new PageCount(`the history of ${model}`)
+    for (let after: number | null = null; ;) {
+      const page: Page = await readPage(session, model, after)
+      count.add(page.entries.length, page.next)
       for (const { index, entry } of page.entries) {
         entries.push(await openLinked(session, model, index, entry, chain))
       }
@@ -64,7 +63,6 @@ export async function modelHistory(model: string, options: ClientOptions): Promi
       if (page.next !== entries.at(-1)?.seq) throw malformed(`the history of ${model}`)
       after = page.next
     }
-    throw malformed(`the history of ${model}`)
   })
 }
 

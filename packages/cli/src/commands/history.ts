@@ -52,12 +52,15 @@ function report({ out }: Context, { model, checkpoint, entries }: ModelHistory, 
 }
 
 function lines(entries: readonly HistoryEntry[], root: TrustRoot | undefined): string[] {
-  const [indexWidth, subjectWidth] = [
-    Math.max(...entries.map(({ index }) => String(index).length)),
-    Math.max(...entries.map(({ subject }) => subject.length)),
-  ]
+  const indexWidth = widest(entries, ({ index }) => String(index))
+  const subjectWidth = widest(entries, ({ subject }) => subject)
   return entries.map(({ index, at, op, subject, digest, signers }) => {
     const by = signers.map((keyid) => keyName(root, keyid)).join(", ")
     return `${String(index).padStart(indexWidth)}  ${instant(at)}  ${op}  ${subject.padEnd(subjectWidth)}  sha256:${digest.slice(0, 12)}…  by ${by}`
   })
+}
+
+/** A model may have more versions than a call takes arguments. */
+function widest(entries: readonly HistoryEntry[], text: (entry: HistoryEntry) => string): number {
+  return entries.reduce((most, entry) => Math.max(most, text(entry).length), 0)
 }

@@ -13,9 +13,10 @@ import {
   type TrustChain,
 } from "@weighlock/manifest"
 import { equalHashes, type Hash } from "@weighlock/tlog"
-import { listPages, type ListedModel, type ListedVersion, readModel, readVersion } from "../catalogue.ts"
+import { type ListedModel, type ListedVersion, modelListing, versionListing } from "../catalogue.ts"
 import { ClientError } from "../errors.ts"
 import { isNoAnswer } from "../log-reader.ts"
+import { type Listing, readPages } from "../pages.ts"
 import type { Transport } from "../transport.ts"
 import { isNotYetWitnessed, untilWitnessed } from "../witnessed.ts"
 import type { Findings } from "./finding.ts"
@@ -25,6 +26,8 @@ import { type LiveBundle, type OneHistory, openLive } from "./live-bundle.ts"
 const atOnce = 8
 /** Questions without an answer that are asked once more: of more, the registry as a whole does not answer. */
 const mostUnanswered = 64
+/** Listed beyond what was audited, in all lists: published since then, named twice, or made up. */
+const mostSurplus = 100_000
 
 export interface LoggedVersion {
   readonly index: number
@@ -54,6 +57,7 @@ export class LiveCheck {
   /** That nobody answered, or not enough witnesses yet. */
   readonly #unanswered: { readonly question: Question; readonly error: ClientError }[] = []
   #unwitnessed = false
+  #surpluses = 0
   /** Index from which on an entry may be one that was not audited. */
   #newerFrom = 0
   #failure: { readonly error: unknown } | null = null
@@ -90,12 +94,12 @@ export class LiveCheck {
     await this.#drain()
     this.#newerFrom = whole ? audited : 0
     const known = new Set<string>()
-    const models = listPages(this.#transport, "the list of models", "api/v1/models", "models", readModel)
-    await this.#each("the list of models", models, async ({ model }) => {
+    await this.#each(modelListing, async ({ model }) => {
       if (!isModelName(model))
-        return this.#finding(`${JSON.stringify(model)} is in the list of models, and no model can be called so`)
-      if (known.has(model)) return this.#finding(`${model} is in the list of models twice`)
-      if (history.model(model) !== null) known.add(model)
+        return this.#surplus(`${JSON.stringify(model)} is in the list of models, and no model can be called so`)
+      if (known.has(model)) return this.#surplus(`${model} is in the list of models twice`)
+      if (history.model(model) === null) this.#countSurplus()
+      else known.add(model)
       await this.#compareList(history, model)
     })
     if (known.size < count)
@@ -108,13 +112,15 @@ export class LiveCheck {
 
   async #compareList(history: ReplayedHistory, model: ListedModel["model"]): Promise<void> {
     const logged = new Set<string>()
-    const versions = listPages(this.#transport, model, `api/v1/models/${model}`, "versions", readVersion)
-    await this.#each(`the list of versions of ${model}`, versions, async ({ version, manifest }) => {
+    await this.#each(versionListing(model), async ({ version, manifest }) => {
       if (!isVersion(version))
-        return this.#finding(`${model} lists ${JSON.stringify(version)}, and no version can be called so`)
-      if (logged.has(version)) return this.#finding(`${model} lists ${version} twice`)
+        return this.#surplus(`${model} lists ${JSON.stringify(version)}, and no version can be called so`)
+      if (logged.has(version)) return this.#surplus(`${model} lists ${version} twice`)
       const bound = history.bound(model, version)
-      if (bound === null) return await this.#run(() => this.#requireNewer(model, { version, manifest }))
+      if (bound === null) {
+        this.#countSurplus()
+        return await this.#run(() => this.#requireNewer(model, { version, manifest }))
+      }
       logged.add(version)
       if (bound !== manifest)
         this.#finding(`${model}@${version} is listed as sha256:${manifest}, and was logged as sha256:${bound}`)
@@ -125,16 +131,30 @@ export class LiveCheck {
   }
 
   /** A list that is none, or ends in an error, is a finding; what it named before was compared. */
-  async #each<T>(what: string, items: AsyncIterable<T>, task: (item: T) => Promise<void> | void): Promise<void> {
+  async #each<T>(listing: Listing<T>, task: (item: T) => Promise<void> | void): Promise<void> {
     try {
-      for await (const item of items) {
+      for await (const item of readPages(this.#transport, listing)) {
         this.#throwFailure()
         await task(item)
       }
     } catch (error) {
       if (isNoAnswer(error) || !(error instanceof ClientError)) throw error
-      this.#finding(`${what}: ${error.message}`)
+      this.#finding(`${listing.what}: ${error.message}`)
     }
+  }
+
+  #surplus(message: string): void {
+    this.#finding(message)
+    this.#countSurplus()
+  }
+
+  /** Each list has its cap; a registry could still make up as many lists as it likes. */
+  #countSurplus(): void {
+    if (++this.#surpluses <= mostSurplus) return
+    throw new ClientError(
+      "PROTOCOL",
+      `the lists name more than ${mostSurplus} things that the audited log does not hold`,
+    )
   }
 
   /** A version that the audited part of the log does not hold: published since then, or never logged. */
