@@ -1,1 +1,5 @@
+export { NodeError, type NodeErrorCode, nodeErrorCodes } from "./errors.ts"
 export { isLoopbackHost } from "./loopback.ts"
+export { SerialQueue } from "./serial-queue.ts"
+export { Moved, serveOrders } from "./serve-orders.ts"
+export { leastBusy, workerFile, WorkerThread, type WorkerThreadOptions } from "./worker-thread.ts"

@@ -9,6 +9,7 @@
  * planned on top with it, and one that finds another head than it was planned for ends the process.
  */
 import type { TrustChain } from "@weighlock/manifest"
+import { SerialQueue } from "@weighlock/node"
 import {
   type Hash,
   GrowingTree,
@@ -29,7 +30,6 @@ import type { Ledger, LogHead, NewEntry } from "../store/ledger.ts"
 import { Ahead } from "./ahead.ts"
 import type { CheckpointCopy } from "./checkpoint-copy.ts"
 import { Growth } from "./growth.ts"
-import { Lane } from "./lane.ts"
 import { type Candidate, type Outcome, planPublishes } from "./plan.ts"
 import type { Cosigned, Served } from "./served.ts"
 import type { TreeNodes } from "./tree-nodes.ts"
@@ -59,8 +59,8 @@ interface Step {
 export class Log {
   readonly served: Served
   readonly #options: LogOptions
-  readonly #planning = new Lane()
-  readonly #committing = new Lane()
+  readonly #planning = new SerialQueue()
+  readonly #committing = new SerialQueue()
   readonly #ahead = new Ahead()
   readonly #onPublished: (() => void)[] = []
   readonly #onShown: (() => void)[] = []

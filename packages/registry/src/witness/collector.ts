@@ -8,11 +8,11 @@
  * All idle witnesses are asked for the same checkpoint, as a quorum is about one. A witness gets one request at a time, and
  * rest after a fault, longer each time. A log that does not grow is cosigned again every minute: freshness is dated.
  */
+import { SerialQueue } from "@weighlock/node"
 import type { Hash, Policy } from "@weighlock/tlog"
 import type { Logger } from "pino"
 
 import { RegistryError } from "../errors.ts"
-import { Lane } from "../log/lane.ts"
 import {
   AskedWitness,
   type Cosigned,
@@ -69,7 +69,7 @@ export class WitnessCollector {
   readonly #poster: Poster
   readonly #seats: readonly Seat[]
   readonly #gathering: Gathering
-  readonly #lane = new Lane()
+  readonly #recording = new SerialQueue()
   #quorum: { size: number; freshness: number } | null = null
   /** When the newest checkpoint that lacks the quorum was there at the latest. */
   #waitingSince: number | null = null
@@ -180,7 +180,7 @@ export class WitnessCollector {
   /** One after the other, so that what is stored later holds all that was stored before. */
   async #store(vkey: string, target: Target, cosigned: Cosigned, asked: number): Promise<void> {
     try {
-      await this.#lane.run(async () => {
+      await this.#recording.run(async () => {
         const checkpoint = this.#gathering.add(target, vkey, cosigned)
         await this.#options.store(checkpoint)
         this.#stored(checkpoint, asked)

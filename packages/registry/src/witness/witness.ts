@@ -3,6 +3,7 @@
  *
  *     read, verify -> one at a time per log: compare, prove, sign -> one commit -> copy beside the database -> answer
  */
+import { SerialQueue } from "@weighlock/node"
 import {
   type NoteSigner,
   cosign,
@@ -13,7 +14,6 @@ import {
 } from "@weighlock/tlog"
 
 import { CheckpointCopy } from "../log/checkpoint-copy.ts"
-import { Lane } from "../log/lane.ts"
 import { Refusal, type Submission, openSubmission, requireGrowth } from "./judge.ts"
 import { copyPath, newestSlot, originHash } from "./kept-state.ts"
 import type { WitnessStore } from "./store.ts"
@@ -28,12 +28,11 @@ export interface WitnessOptions {
 }
 
 /** Requests about one log that may wait for their turn. */
-const patience = 64
+const maxWaiting = 64
 
 interface Watch {
-  readonly lane: Lane
+  readonly requests: SerialQueue
   readonly copy: CheckpointCopy
-  waiting: number
 }
 
 export class Witness {
@@ -72,13 +71,8 @@ export class Witness {
 
   async #inTurn(submission: Submission): Promise<string> {
     const watch = await this.#watch(submission.checkpoint.origin)
-    if (watch.waiting >= patience) throw new Refusal(503, "too many requests about that log at once\n")
-    watch.waiting += 1
-    try {
-      return await watch.lane.run(() => this.#cosign(submission, watch.copy))
-    } finally {
-      watch.waiting -= 1
-    }
+    if (watch.requests.size >= maxWaiting) throw new Refusal(503, "too many requests about that log at once\n")
+    return await watch.requests.run(() => this.#cosign(submission, watch.copy))
   }
 
   async #cosign(submission: Submission, copy: CheckpointCopy): Promise<string> {
@@ -108,6 +102,6 @@ export class Witness {
   async #openWatch(origin: string): Promise<Watch> {
     const path = copyPath(this.#options.data, origin)
     const newest = newestSlot((await CheckpointCopy.read(path)) ?? [], this.#options.signer.vkey)
-    return { lane: new Lane(), copy: await CheckpointCopy.open(path, newest?.text ?? null), waiting: 0 }
+    return { requests: new SerialQueue(), copy: await CheckpointCopy.open(path, newest?.text ?? null) }
   }
 }
