@@ -12,6 +12,16 @@ import type { WorkerLink } from "./engines/worker-link.ts"
 import { type Answer, type Instance, packQuestion, unpackAnswers } from "./questions.ts"
 import { maxElements, type TensorSpec } from "./tensors.ts"
 
+export interface AnswerLimits {
+  /** Rows a question may have; default 16384. */
+  readonly maxRows?: number
+  /** Bytes of JSON an answer may have; default 64 MiB. */
+  readonly maxAnswer?: number
+}
+
+export const defaultMaxRows = 16_384
+export const defaultMaxAnswer: number = 64 * 2 ** 20
+
 export interface Model {
   /** What was verified; its `digest` names the answers. */
   readonly manifest: VerifiedManifest
@@ -26,6 +36,12 @@ export interface Model {
   predict(instance: Instance): Promise<Answer>
   /** As `predict`, one answer per instance, in order. */
   predictBatch(instances: readonly Instance[]): Promise<Answer[]>
+  /**
+   * As `predictBatch`, for a body of the REST interface, to the body of its answer: `{"instances":[…]}` to
+   * `{"predictions":[…]}`, `{"inputs":[…]}` to `{"outputs":[…]}`. All of it is done in the engine's thread. The body's
+   * buffer moves there: it reads as empty afterwards. Throws TOO_LARGE for too many rows, too.
+   */
+  predictJson(body: Uint8Array<ArrayBuffer>, limits?: AnswerLimits): Promise<Uint8Array<ArrayBuffer>>
   /** Ends the engine's thread; what waits is refused with UNAVAILABLE. Safe to call twice. */
   dispose(): Promise<void>
 }
@@ -52,8 +68,16 @@ export function workerModel(manifest: VerifiedManifest, link: WorkerLink, loaded
       if (!answer) throw new RuntimeError("OUTPUT_INVALID", "the model answered nothing")
       return answer
     },
+    async predictJson(body, { maxRows = defaultMaxRows, maxAnswer = defaultMaxAnswer } = {}) {
+      return await link.answer({ kind: "answer", body: ownBuffer(body), maxRows, maxAnswer })
+    },
     dispose: () => link.close(),
   }
+}
+
+// A view of a larger buffer (Node pools small ones) can't be transferred without taking its neighbours along.
+function ownBuffer(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
 }
 
 // A small question may not ask for an answer that fills memory.

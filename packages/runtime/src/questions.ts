@@ -5,6 +5,7 @@
  *     outputs [{ name: "prob", shape: [10], … }], [{ shape: [n, 10], data }]      -> [{ prob: [0.1, …] }, …]
  */
 import { RuntimeError } from "./errors.ts"
+import { columnsOf } from "./instances.ts"
 import {
   type OutputValue,
   packBatch,
@@ -21,7 +22,7 @@ export type Answer = Record<string, OutputValue>
 
 /** One batch per input, in the model's order. Throws INPUT_INVALID. */
 export function packQuestion(inputs: readonly TensorSpec[], instances: readonly Instance[]): TensorData[] {
-  const columns = splitInputs(inputs, instances)
+  const columns = columnsOf(inputs, instances)
   return inputs.map((spec, index) => packBatch(spec, columns[index] ?? []))
 }
 
@@ -35,30 +36,4 @@ export function unpackAnswers(outputs: readonly TensorSpec[], tensors: readonly 
   return Array.from({ length: count }, (_, row) =>
     Object.fromEntries(outputs.map(({ name }, column) => [name, columns[column]?.[row] ?? []])),
   )
-}
-
-/** For each input its value in every instance. */
-function splitInputs(inputs: readonly TensorSpec[], instances: readonly Instance[]): unknown[][] {
-  const named = instances.map((instance) => nameTensors(inputs, instance))
-  return inputs.map(({ name }) => named.map((tensors) => tensors[name]))
-}
-
-function nameTensors(inputs: readonly TensorSpec[], instance: Instance): Record<string, unknown> {
-  const names = inputs.map(({ name }) => name)
-  if (typeof instance !== "object" || instance === null || isList(instance)) {
-    if (names.length === 1) return { [String(names[0])]: instance }
-    throw new RuntimeError("INPUT_INVALID", `expected an object with the inputs ${names.join(", ")}`)
-  }
-  const found = Object.keys(instance)
-  if (found.length !== names.length || !names.every((name) => Object.hasOwn(instance, name))) {
-    throw new RuntimeError(
-      "INPUT_INVALID",
-      `expected the inputs ${names.join(", ")}, found ${found.join(", ") || "none"}`,
-    )
-  }
-  return instance as Record<string, unknown>
-}
-
-function isList(value: object): boolean {
-  return Array.isArray(value) || ArrayBuffer.isView(value)
 }

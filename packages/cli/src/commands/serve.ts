@@ -16,6 +16,7 @@ interface ServeFlags extends CommonFlags, ConnectionFlags {
   readonly host: string
   readonly port: string
   readonly device: string
+  readonly maxRows: string
 }
 
 export function serveCommand(program: Command, io: Io): void {
@@ -24,11 +25,14 @@ export function serveCommand(program: Command, io: Io): void {
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--port <port>", "port to listen on; 0 takes a free one", "8501")
     .option("--device <device>", "auto, gpu, cpu, or an engine's name", "auto")
+    .option("--max-rows <n>", "rows that one question may have", "16384")
     .action(async (references: string[], flags: ServeFlags) => serve(await openContext(io, flags), references, flags))
 }
 
 async function serve(context: Context, references: readonly string[], flags: ServeFlags): Promise<void> {
   const wanted = namedReferences(references)
+  const port = portOf(flags.port)
+  const maxRows = countOf("--max-rows", flags.maxRows)
   const { loadModel, serveModels } = await import("@weighlock/runtime")
   const models: { name: string; model: Awaited<ReturnType<typeof loadModel>> }[] = []
   try {
@@ -37,7 +41,7 @@ async function serve(context: Context, references: readonly string[], flags: Ser
       models.push({ name, model: await loadModel(reference, { ...options, device: flags.device }) })
     }
     context.progress.end()
-    const serving = await serveModels(models, { host: flags.host, port: portOf(flags.port) })
+    const serving = await serveModels(models, { host: flags.host, port, maxRows })
     announce(context, serving.url, models)
     await untilAborted(context.io.signal)
     await serving.close()
@@ -84,6 +88,11 @@ function namedReferences(references: readonly string[]): Map<string, string> {
     named.set(name, reference)
   }
   return named
+}
+
+function countOf(flag: string, text: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw usage(`${flag} ${JSON.stringify(text)} is not a whole number from 1`)
+  return Number(text)
 }
 
 export function portOf(text: string): number {

@@ -4,9 +4,10 @@
  */
 import { parentPort } from "node:worker_threads"
 import { type ErrorReport, reportError, RuntimeError } from "../errors.ts"
+import { answerBody } from "./answer.ts"
 import { EngineLost, EngineUnfit } from "./engine.ts"
 import type { LoadedModel } from "./layers-model.ts"
-import type { Call, LoadReply, LoadRequest, PredictReply, Reply } from "./messages.ts"
+import type { Call, LoadReply, LoadRequest, Question, Reply } from "./messages.ts"
 import { selectEngine } from "./select.ts"
 
 // Libraries chat; stdout is the caller's data. (Reading a worker's streams in the main thread would keep it from ever
@@ -26,15 +27,24 @@ declare const WebAssembly: { readonly RuntimeError: new () => Error }
 async function answer({ id, request }: Call): Promise<void> {
   try {
     if (request.kind === "load") return send({ id, value: await load(request) })
-    const value = await predict(request.inputs)
-    send(
-      { id, value },
-      value.map(({ data }) => data.buffer),
-    )
+    await answerQuestion(id, request)
   } catch (error) {
     send({ id, error: request.kind === "load" ? reportError(error, "MODEL_REFUSED") : predictFailure(error) })
     if (isLost(error)) throw error // ends the thread
   }
+}
+
+async function answerQuestion(id: number, question: Question): Promise<void> {
+  if (!model) throw new RuntimeError("UNAVAILABLE", "no model is loaded")
+  if (question.kind === "answer") {
+    const value = await answerBody(model, question)
+    return send({ id, value }, [value.buffer])
+  }
+  const value = await model.predict(question.inputs)
+  send(
+    { id, value },
+    value.map(({ data }) => data.buffer),
+  )
 }
 
 // The model answered a rehearsal, so it is this input (say, a word outside the vocabulary), unless memory ran out.
@@ -56,9 +66,4 @@ async function load(request: LoadRequest): Promise<LoadReply> {
   const selected = await selectEngine(request)
   model = selected.model
   return { engine: selected.report, inputs: model.inputs, outputs: model.outputs }
-}
-
-function predict(inputs: Parameters<LoadedModel["predict"]>[0]): Promise<PredictReply> {
-  if (!model) throw new RuntimeError("UNAVAILABLE", "no model is loaded")
-  return model.predict(inputs)
 }

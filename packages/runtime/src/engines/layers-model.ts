@@ -8,8 +8,17 @@ import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers"
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core"
 import { refused } from "../errors.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
-import { describe, elementsIn, maxElements, type TensorData, type TensorSpec, valuesOf } from "../tensors.ts"
+import {
+  describe,
+  elementsIn,
+  maxElements,
+  type TensorData,
+  type TensorSpec,
+  type TensorValues,
+  valuesOf,
+} from "../tensors.ts"
 import { EngineUnfit, type ReadyEngine, type TensorFlow } from "./engine.ts"
+import { GrowingTensor, rowsOf } from "./rows.ts"
 import { withWeightBudget } from "./weight-budget.ts"
 
 export interface LoadedModel {
@@ -28,14 +37,14 @@ export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArti
   const model = await build(tf, artifacts)
   await tf.setBackend(backend)
   fill(tf, model, artifacts)
-  const batchSize = Math.max(1, Math.min(32, Math.floor(maxElements / largestActivation(model))))
+  const chunk = chunkRows(model)
   const inputs = model.inputs.map((tensor, index) => specOf(model.inputNames[index], tensor))
   const outputs = distinctNames(model.outputNames).map((name, index) => specOf(name, model.outputs[index]))
   const loaded: LoadedModel = {
     inputs,
     outputs,
     async predict(batch) {
-      const answers = await predict(tf, model, batch, batchSize)
+      const answers = await predict(tf, model, batch, chunk)
       check()
       return answers
     },
@@ -68,23 +77,47 @@ function fill(tf: TensorFlow, model: LayersModel, { weights }: LayersArtifacts):
   tf.dispose(tensors)
 }
 
-function predict(
+/** Rows that are computed at once: more would make small models no faster. */
+const maxChunk = 256
+/** Elements that the largest tensor of a chunk may have: 64 MiB. */
+const chunkElements = 2 ** 24
+
+function chunkRows(model: LayersModel): number {
+  return Math.max(1, Math.min(maxChunk, Math.floor(chunkElements / largestActivation(model))))
+}
+
+// In chunks, each of which is read and gone before the next: the library's own loop keeps a tensor per chunk until the end,
+// and its time grows with their square.
+async function predict(
   tf: TensorFlow,
   model: LayersModel,
   batch: readonly TensorData[],
-  batchSize: number,
+  chunk: number,
 ): Promise<TensorData[]> {
-  const answers = tf.tidy(() => {
-    const inputs = batch.map(({ shape, data }, index) => tf.tensor(data, [...shape], dtypeOf(model.inputs[index])))
-    const answer = model.predict(inputs, { batchSize })
-    return Array.isArray(answer) ? answer : [answer]
-  })
-  return Promise.all(answers.map(read)).finally(() => tf.dispose(answers))
+  const rows = batch[0]?.shape[0] ?? 0
+  const answers = model.outputs.map(() => new GrowingTensor(rows))
+  for (let start = 0; start < rows; start += chunk) {
+    const part = batch.map((tensor) => rowsOf(tensor, start, Math.min(rows, start + chunk)))
+    const outputs = compute(tf, model, part)
+    try {
+      for (const [index, output] of outputs.entries()) answers[index]?.add(output.shape, await read(output))
+    } finally {
+      tf.dispose(outputs)
+    }
+  }
+  return answers.map((answer) => answer.whole())
 }
 
-async function read(tensor: Tensor): Promise<TensorData> {
-  const values = await tensor.data()
-  return { shape: tensor.shape, data: values.slice() }
+function compute(tf: TensorFlow, model: LayersModel, batch: readonly TensorData[]): Tensor[] {
+  return tf.tidy(() => {
+    const inputs = batch.map(({ shape, data }, index) => tf.tensor(data, [...shape], dtypeOf(model.inputs[index])))
+    const answer = model.predict(inputs, { batchSize: batch[0]?.shape[0] ?? 1 })
+    return Array.isArray(answer) ? answer : [answer]
+  })
+}
+
+async function read(tensor: Tensor): Promise<TensorValues> {
+  return (await tensor.data()).slice() // the JavaScript backend would hand out its own
 }
 
 // A first question, all zeros: what the engine has no kernel for shows now, not at the first caller's.

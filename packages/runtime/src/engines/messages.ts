@@ -17,6 +17,15 @@ export interface PredictRequest {
   readonly inputs: readonly TensorData[]
 }
 
+/** One body of the REST interface; the thread does all the work on it that grows with its rows. */
+export interface AnswerRequest {
+  readonly kind: "answer"
+  readonly body: Uint8Array<ArrayBuffer>
+  readonly maxRows: number
+  /** Bytes of JSON. */
+  readonly maxAnswer: number
+}
+
 export interface LoadReply {
   readonly engine: EngineReport
   readonly inputs: readonly TensorSpec[]
@@ -24,12 +33,16 @@ export interface LoadReply {
 }
 
 export type PredictReply = readonly TensorData[]
+/** JSON. */
+export type AnswerReply = Uint8Array<ArrayBuffer>
+
+export type Question = PredictRequest | AnswerRequest
 
 export interface Call {
   readonly id: number
-  readonly request: LoadRequest | PredictRequest
+  readonly request: LoadRequest | Question
 }
 
 export type Reply =
-  | { readonly id: number; readonly value: LoadReply | PredictReply }
+  | { readonly id: number; readonly value: LoadReply | PredictReply | AnswerReply }
   | { readonly id: number; readonly error: ErrorReport }

@@ -3,13 +3,24 @@
  */
 import { Worker } from "node:worker_threads"
 import { type ErrorReport, reviveError, RuntimeError } from "../errors.ts"
-import type { LoadReply, LoadRequest, PredictReply, PredictRequest, Reply } from "./messages.ts"
+import type {
+  AnswerReply,
+  AnswerRequest,
+  LoadReply,
+  LoadRequest,
+  PredictReply,
+  PredictRequest,
+  Question,
+  Reply,
+} from "./messages.ts"
 
 /** Calls that may wait; the next is refused at once. */
 const maxWaiting = 64
 
+type Answered = LoadReply | PredictReply | AnswerReply
+
 interface Waiting {
-  readonly resolve: (value: LoadReply | PredictReply) => void
+  readonly resolve: (value: Answered) => void
   readonly reject: (error: Error) => void
 }
 
@@ -51,12 +62,16 @@ export class WorkerLink {
     ) as Promise<PredictReply>
   }
 
+  answer(request: AnswerRequest): Promise<AnswerReply> {
+    return this.#call(request, [request.body.buffer]) as Promise<AnswerReply>
+  }
+
   async close(why = "was disposed of"): Promise<void> {
     this.#end(why)
     await this.#worker.terminate()
   }
 
-  async #call(request: LoadRequest | PredictRequest, transfer: ArrayBuffer[]): Promise<LoadReply | PredictReply> {
+  async #call(request: LoadRequest | Question, transfer: ArrayBuffer[]): Promise<Answered> {
     if (this.#ended) throw this.#ended
     if (this.#waiting.size >= maxWaiting) throw unavailable(`${maxWaiting} predictions are already waiting`)
     const id = this.#nextId++

@@ -2,8 +2,9 @@
 import { type JsonValue, parseJson } from "@weighlock/manifest"
 import { messageOf, refused } from "../errors.ts"
 import { asArray, asFinite, asObject } from "../formats/json-fields.ts"
+import { readInstances } from "../predict-body.ts"
 import type { Answer, Instance } from "../questions.ts"
-import { readQuestion } from "../serve/predict-body.ts"
+
 import type { TensorSpec } from "../tensors.ts"
 import { type GoldenFiles, goldenInput, goldenOutput, maxGoldenBytes } from "./golden-files.ts"
 
@@ -36,7 +37,7 @@ export function openGolden({ input, output }: GoldenFiles): GoldenExample {
 /** The instances of a predict body, in either of its forms. Throws MODEL_REFUSED. */
 export function openInput(input: Uint8Array): readonly Instance[] {
   try {
-    return readQuestion(input).instances
+    return readInstances(input)
   } catch (cause) {
     throw refused(`${goldenInput}: ${messageOf(cause)}`, { cause })
   }

@@ -2,14 +2,21 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Model } from "../model.ts"
 import type { Bodies } from "./bodies.ts"
+import { bodyLimit } from "./body-limit.ts"
 import { metadataDocument, statusDocument } from "./model-documents.ts"
-import { readQuestion, writeAnswer } from "./predict-body.ts"
 import { notFound, type Refusal, refusalFor } from "./refusal.ts"
 import { parseRoute, type Route } from "./route.ts"
+
+export interface Limits {
+  readonly maxBody: number
+  readonly maxRows: number
+  readonly maxAnswer: number
+}
 
 export interface App {
   readonly models: ReadonlyMap<string, Model>
   readonly bodies: Bodies
+  readonly limits: Limits
   readonly onBug: (error: unknown) => void
   draining: boolean
 }
@@ -28,19 +35,20 @@ export async function respond(app: App, request: IncomingMessage, response: Serv
   }
 }
 
-function answer(app: App, route: Route, request: IncomingMessage, response: ServerResponse): string | Promise<string> {
+function answer(
+  app: App,
+  route: Route,
+  request: IncomingMessage,
+  response: ServerResponse,
+): string | Promise<Uint8Array> {
   if (route.to === "healthz") return JSON.stringify({ status: "ok" })
   if (route.to === "readyz") return readiness(app, response)
   const model = findModel(app, route.model, route.version)
   response.setHeader("weighlock-manifest", `sha256:${model.manifest.digest}`)
   if (route.to === "status") return JSON.stringify(statusDocument(model))
   if (route.to === "metadata") return JSON.stringify(metadataDocument(route.model, model))
-  return app.bodies.with(request, (body) => predict(model, body))
-}
-
-async function predict(model: Model, body: Uint8Array): Promise<string> {
-  const { form, instances } = readQuestion(body)
-  return writeAnswer(form, model.outputs, await model.predictBatch(instances))
+  const limit = bodyLimit(model, app.limits.maxRows, app.limits.maxBody)
+  return app.bodies.with(request, limit, (body) => model.predictJson(body, app.limits))
 }
 
 function readiness({ models, draining }: App, response: ServerResponse): string {
@@ -65,8 +73,14 @@ function sendRefusal(app: App, request: IncomingMessage, response: ServerRespons
   send(app, request, response, refusal?.status ?? 500, JSON.stringify({ error: refusal?.message ?? "internal error" }))
 }
 
-function send(app: App, request: IncomingMessage, response: ServerResponse, status: number, body: string): void {
-  const bytes = Buffer.from(body)
+function send(
+  app: App,
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  body: string | Uint8Array,
+): void {
+  const bytes = typeof body === "string" ? Buffer.from(body) : body
   if (app.draining) response.setHeader("connection", "close")
   if (response.statusCode === 200) response.statusCode = status
   response.setHeader("content-type", "application/json")

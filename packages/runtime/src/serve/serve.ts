@@ -7,8 +7,8 @@
 import { createServer, type Server } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import { messageOf, RuntimeError } from "../errors.ts"
-import type { Model } from "../model.ts"
-import { type App, respond } from "./app.ts"
+import { defaultMaxAnswer, defaultMaxRows, type Model } from "../model.ts"
+import { type App, type Limits, respond } from "./app.ts"
 import { Bodies } from "./bodies.ts"
 
 export interface ServedModel {
@@ -22,8 +22,12 @@ export interface ServeOptions {
   readonly host?: string
   /** Default 8501, TF Serving's; 0 takes a free one. */
   readonly port?: number
-  /** Bytes a request body may have; default 32 MiB. */
+  /** Bytes a request body may have; default 32 MiB, less where `maxRows` rows of the model's input take less as JSON. */
   readonly maxBody?: number
+  /** Rows a question may have (413 beyond); default 16384. */
+  readonly maxRows?: number
+  /** Bytes an answer may have (422 beyond); default 64 MiB. */
+  readonly maxAnswer?: number
   /** Hears of errors that are no caller's fault. Default: standard error. */
   readonly onBug?: (error: unknown) => void
 }
@@ -39,8 +43,9 @@ const mebibyte = 2 ** 20
 
 /** Resolves when requests are answered. Throws USAGE for names that clash or a port that can't be had. */
 export async function serveModels(models: readonly ServedModel[], options: ServeOptions = {}): Promise<Serving> {
-  const { host = "127.0.0.1", port = 8501, maxBody = 32 * mebibyte, onBug = console.error } = options
-  const app: App = { models: byName(models), bodies: new Bodies(maxBody, 8 * maxBody), onBug, draining: false }
+  const { host = "127.0.0.1", port = 8501, onBug = console.error } = options
+  const limits = limitsOf(options)
+  const app: App = { models: byName(models), bodies: new Bodies(8 * limits.maxBody), limits, onBug, draining: false }
   const server = makeServer(app)
   await listen(server, host, port)
   const { address, family, port: bound } = server.address() as AddressInfo
@@ -48,6 +53,22 @@ export async function serveModels(models: readonly ServedModel[], options: Serve
     url: `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
     close: once(() => drain(server, app)),
   }
+}
+
+function limitsOf({
+  maxBody = 32 * mebibyte,
+  maxRows = defaultMaxRows,
+  maxAnswer = defaultMaxAnswer,
+}: ServeOptions): Limits {
+  requireCount("maxBody", maxBody, 256 * mebibyte)
+  requireCount("maxRows", maxRows, Number.MAX_SAFE_INTEGER)
+  requireCount("maxAnswer", maxAnswer, 1024 * mebibyte)
+  return { maxBody, maxRows, maxAnswer }
+}
+
+function requireCount(name: string, value: number, most: number): void {
+  if (Number.isSafeInteger(value) && value > 0 && value <= most) return
+  throw new RuntimeError("USAGE", `${name} is ${value}, not a whole number from 1 to ${most}`)
 }
 
 function byName(models: readonly ServedModel[]): Map<string, Model> {
