@@ -1,6 +1,8 @@
 /**
  * Runs the tests: all of `test/`, or the folders named (`pnpm test cli attacks`). One process per file, as many at once
- * as there are cores, and one more: a test often waits.
+ * as there are cores, and one more: a test often waits. Says at the end which files took longest.
+ *
+ * The time limit is for tests that hang: a machine that is slow and busy takes minutes for what takes seconds elsewhere.
  */
 import { spawnSync } from "node:child_process"
 import { globSync } from "node:fs"
@@ -21,7 +23,16 @@ if (chosen.length === 0) {
 }
 const { status } = spawnSync(
   process.execPath,
-  ["--test", "--test-timeout=180000", `--test-concurrency=${availableParallelism() + 1}`, ...chosen.toSorted()],
+  [
+    "--test",
+    "--test-timeout=900000",
+    `--test-concurrency=${availableParallelism() + 1}`,
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    `--test-reporter=${import.meta.resolve("./slowest-files.ts")}`,
+    "--test-reporter-destination=stdout",
+    ...chosen.toSorted(),
+  ],
   {
     cwd: root,
     stdio: "inherit",

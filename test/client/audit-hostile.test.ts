@@ -128,7 +128,7 @@ suite("bundles of another history, signed by the log", () => {
     peer.over = (asked) => (asked === path ? { body: formatBundle(log.bundle(stripped, 3)) } : null)
     assert.deepEqual(found(await auditOf(t, chain, peer)), [["live", "LOG_INVALID", 3]])
   })
-  test("a bundle whose checkpoint too few witnesses have cosigned", { timeout: 60_000 }, async (t) => {
+  test("a bundle whose checkpoint too few witnesses have cosigned", { timeout: 300_000 }, async (t) => {
     const witness = noteKey("witness.example/w", undefined, 0x04)
     const { chain, log, envelopes } = await smallLog(`witness w ${witness.vkey}\nquorum w\n`, witness)
     const time = Math.floor(Date.now() / 1000)
@@ -211,7 +211,7 @@ suite("what is kept as seen", () => {
   })
 })
 
-test("a checkpoint of 2^53-1 entries that are not there: found, and it ends", { timeout: 60_000 }, async (t) => {
+test("a checkpoint of 2^53-1 entries that are not there: found, and it ends", { timeout: 300_000 }, async (t) => {
   const { chain, log } = await smallLog()
   const folder = join(tempFolder(t), "log")
   writeLog(folder, log)
@@ -236,7 +236,7 @@ test("a checkpoint of 2^53-1 entries that are not there: found, and it ends", { 
 suite("503", { concurrency: 2 }, () => {
   test(
     "what was found before is reported, as an audit that did not come to its end",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (t) => {
       const made = await makeLog({ publishes: 300, models: 3 })
       const peer = await startTiny(t, made)
@@ -253,7 +253,7 @@ suite("503", { concurrency: 2 }, () => {
   )
   test(
     "one bundle that the API does not give, while it gives all others, is a finding",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (t) => {
       const { chain, log, envelopes } = await smallLog()
       const peer = await startTiny(t, { chain, log, envelopes })
@@ -263,7 +263,7 @@ suite("503", { concurrency: 2 }, () => {
       assert.deepEqual([found(report), report.incomplete], [[["live", "LOG_INVALID", 3]], null])
     },
   )
-  test("one that was busy for a moment is none", { timeout: 60_000 }, async (t) => {
+  test("one that was busy for a moment is none", { timeout: 300_000 }, async (t) => {
     const { chain, log, envelopes } = await smallLog()
     const peer = await startTiny(t, { chain, log, envelopes })
     const [path] = bundlePaths(envelopes[3] as Envelope)
@@ -271,7 +271,7 @@ suite("503", { concurrency: 2 }, () => {
     peer.over = (asked) => (asked === path && times++ < 4 ? { status: 503 } : null)
     assert.deepEqual(found(await auditOf(t, chain, peer)), [])
   })
-  test("an API that answers nothing says nothing: UNAVAILABLE", { timeout: 60_000 }, async (t) => {
+  test("an API that answers nothing says nothing: UNAVAILABLE", { timeout: 300_000 }, async (t) => {
     const { chain, log, envelopes } = await smallLog()
     const peer = await startTiny(t, { chain, log, envelopes })
     peer.over = (path) => (path.startsWith("api/") ? { status: 503 } : null)

@@ -75,7 +75,7 @@ const tamperings: Record<string, (path: string) => void> = {
   },
 }
 for (const [how, tamper] of Object.entries(tamperings)) {
-  test(`cache: an entry that is ${how} is not believed and fetched again`, { timeout: 20_000 }, async (t) => {
+  test(`cache: an entry that is ${how} is not believed and fetched again`, { timeout: 300_000 }, async (t) => {
     const { options } = await hostileClient(t, small)
     await fetchModel(reference, options)
     tamper(entryOf(options.cache, shardDigest))
@@ -107,7 +107,7 @@ const script = `
 import { fetchModel } from ${JSON.stringify(import.meta.resolve("@weighlock/client"))}
 const { files } = await fetchModel(process.argv[1], JSON.parse(process.argv[2]))
 console.log([...files.values()].map((file) => file.digest).join())`
-test("cache: four processes at once, all right, one entry each, nothing half", { timeout: 60_000 }, async (t) => {
+test("cache: four processes at once, all right, one entry each, nothing half", { timeout: 300_000 }, async (t) => {
   const { options } = await hostileClient(t, large)
   const runs = Array.from({ length: 4 }, () => {
     const child = spawn(process.execPath, ["--input-type=module", "-e", script, reference, JSON.stringify(options)])

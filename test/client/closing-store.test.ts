@@ -52,7 +52,7 @@ for (const [what, keep] of Object.entries({
   "closes after each answer": [...ranged, "content-length"],
   "closes after each answer, whose length nobody said": ranged,
 })) {
-  test(`pull: from a store that ${what}`, { timeout: 60_000 }, async (t) => {
+  test(`pull: from a store that ${what}`, { timeout: 300_000 }, async (t) => {
     const { options, folder } = await hostileClient(t, shop)
     const registry = await startFront(t, shop.peer.url, { keep, chunk: () => 2 ** 16 })
     for (const name of ["one", "two", "three"]) {
@@ -68,7 +68,7 @@ for (const [what, keep] of Object.entries({
 }
 
 const little = await sharedShop({ "model.json": Buffer.from("{}"), "weights/a.bin": randomBytes(2 ** 20) })
-test("fetch: from a store that sends a few bytes at a time", { timeout: 60_000 }, async (t) => {
+test("fetch: from a store that sends a few bytes at a time", { timeout: 300_000 }, async (t) => {
   const { options } = await hostileClient(t, little)
   const chunk = (path: string): number => (path.includes("/blobs/") ? 7 : 2 ** 16)
   const registry = await startFront(t, little.peer.url, { keep: ranged, chunk })

@@ -126,7 +126,7 @@ suite("grants", { concurrency: 12 }, () => {
     )
     assert.ok(proxy.seen.every(({ headers }) => headers.authorization === "Bearer s3cret"))
   })
-  test("publish refused: a registry that never has enough", { timeout: 20_000 }, async (t) => {
+  test("publish refused: a registry that never has enough", { timeout: 300_000 }, async (t) => {
     const { shop, proxy, envelope, options } = await prepare(t, () => null)
     let first: Any = null
     proxy.rule = (exchange) => {
@@ -141,7 +141,7 @@ suite("grants", { concurrency: 12 }, () => {
       "PROTOCOL",
     )
   })
-  test("publish refused: a million grants for one part", { timeout: 20_000 }, async (t) => {
+  test("publish refused: a million grants for one part", { timeout: 300_000 }, async (t) => {
     const { shop, envelope, options } = await prepare(t, (exchange) => {
       if (!isAsk(exchange)) return null
       const value: Any = JSON.parse(exchange.answer.body.toString())

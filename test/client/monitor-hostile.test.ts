@@ -111,7 +111,7 @@ suite("a state that too few witnesses have confirmed", () => {
 
 suite("503", { concurrency: 5 }, () => {
   for (const path of ["log/checkpoint", "log/tile/entries", "log/tile/0", "log/payload"]) {
-    test(`for ${path}: silence, from the first run on`, { timeout: 60_000 }, async (t) => {
+    test(`for ${path}: silence, from the first run on`, { timeout: 300_000 }, async (t) => {
       const { chain, signer, log, envelopes } = await witnessedLog()
       const large = await signPublish(signer, 7, 2, true)
       envelopes.push(large)
@@ -133,7 +133,7 @@ suite("503", { concurrency: 5 }, () => {
       assert.deepEqual(watch.told(), ["STALE"])
     })
   }
-  test("what was found before it is told all the same", { timeout: 60_000 }, async (t) => {
+  test("what was found before it is told all the same", { timeout: 300_000 }, async (t) => {
     const { chain, log, envelopes } = await witnessedLog()
     const peer = await startTiny(t, { chain, log, envelopes, time: now() - 600 })
     const watch = watcher(t, chain, { source: { kind: "registry", url: peer.url } })

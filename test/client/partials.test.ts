@@ -100,7 +100,7 @@ suite("downloads under way", { concurrency: 3 }, () => {
       },
     }
     for (const [what, make] of Object.entries(junk)) {
-      test(`partial: one that is ${what} is no obstacle, and not written through`, { timeout: 60_000 }, async (t) => {
+      test(`partial: one that is ${what} is no obstacle, and not written through`, { timeout: 300_000 }, async (t) => {
         const { options, folder } = await hostileClient(t, small)
         writeFileSync(join(folder, "victim"), "precious")
         leave(options.cache, "x", Buffer.alloc(0))
@@ -170,7 +170,7 @@ suite("downloads under way", { concurrency: 3 }, () => {
     })
     test(
       "an owner who was overtaken while it slept stops, waits for its heir, and is right",
-      { timeout: 60_000 },
+      { timeout: 300_000 },
       async (t) => {
         const { options, proxy } = await hostileClient(t, shop)
         let taken = false

@@ -77,7 +77,7 @@ suite("uploads that somebody else overtakes", () => {
       })
     }
   }
-  test("publish: four publishers of the same new bytes at once all succeed", { timeout: 60_000 }, async (t) => {
+  test("publish: four publishers of the same new bytes at once all succeed", { timeout: 300_000 }, async (t) => {
     const shop = await openShop(t)
     writeFiles(shop.source, { "model.json": Buffer.from("{}"), "weights.bin": randomBytes(20 * 2 ** 20) })
     const envelopes = await Promise.all(

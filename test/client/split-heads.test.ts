@@ -42,7 +42,7 @@ async function startSplitting(t: TestContext, target: string, split: number): Pr
 }
 
 for (const split of [1, 60, 150, 250]) {
-  test(`pull: heads of which ${split} bytes come first`, { timeout: 60_000 }, async (t) => {
+  test(`pull: heads of which ${split} bytes come first`, { timeout: 300_000 }, async (t) => {
     const { options, folder } = await hostileClient(t, shop)
     const registry = await startSplitting(t, shop.peer.url, split)
     const target = join(folder, "out")

@@ -177,7 +177,7 @@ suite("many at once", () => {
     for (let i = 0; i < 2; i++) assert.equal(await codeOf(() => fetchModel(newest, client.options)), "LOG_INVALID")
     assert.deepEqual(names(client), [nameOf(5), nameOf(7)])
   })
-  test("processes that are killed at any time leave a state that can be read", { timeout: 60_000 }, async (t) => {
+  test("processes that are killed at any time leave a state that can be read", { timeout: 300_000 }, async (t) => {
     const state = join(tempFolder(t), "state")
     const client = await newClient(t, histories)
     const script = `

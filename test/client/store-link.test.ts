@@ -18,6 +18,7 @@ const denied = made(403, "<Error><Code>AccessDenied</Code></Error>")
 async function sending(t: TestContext, serves: (tries: number) => boolean, refusal = denied) {
   const { options, proxy } = await hostileClient(t, shop)
   const store = await startHostile(t, shop.peer.url)
+  const firstPart = Promise.withResolvers<void>()
   let links = 0
   let tries = 0
   proxy.rule = (exchange) => {
@@ -25,9 +26,13 @@ async function sending(t: TestContext, serves: (tries: number) => boolean, refus
     links += 1
     return made(307, "", { location: store.url + exchange.path })
   }
-  store.rule = (exchange) => {
-    if (exchange.headers.range !== secondPart) return null
+  store.rule = async (exchange) => {
+    if (exchange.headers.range !== secondPart) {
+      exchange.response.once("close", firstPart.resolve)
+      return null
+    }
     tries += 1
+    await firstPart.promise // else its link may come to be known again after the second part's was refused
     if (tries === 1)
       return { ...exchange.answer, body: exchange.answer.body.subarray(0, 1000), then: "break", claims: 2 ** 20 }
     return serves(tries) ? null : refusal

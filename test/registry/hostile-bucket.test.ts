@@ -107,17 +107,16 @@ for (const status of [200, 500]) {
 
 test("a store that is closed ends what stalls at once", async (t) => {
   const asked = Promise.withResolvers<void>()
-  const store = await open(t, () => asked.resolve())
+  const never = { connect: 3_600_000, idle: 3_600_000, call: 3_600_000, work: 3_600_000 }
+  const store = await open(t, () => asked.resolve(), { timeouts: never })
   const stalled = assert.rejects(store.expire(Date.now()), { code: "UNAVAILABLE" })
   await asked.promise
-  const began = performance.now()
   store.close()
   await stalled
-  assert.ok(performance.now() - began < 10_000)
   await assert.rejects(store.reach(), { code: "UNAVAILABLE" })
 })
 
-test("120 proofs at once, each larger than what is read ahead, all end", { timeout: 120_000 }, async (t) => {
+test("120 proofs at once, each larger than what is read ahead, all end", { timeout: 300_000 }, async (t) => {
   const base = random(3 * 2 ** 20)
   const blobs = new Map<string, number>()
   const bytesOf = (index: number): Buffer => {

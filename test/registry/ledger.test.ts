@@ -388,7 +388,7 @@ test("closing ends what was asked for before, and refuses what comes after", asy
 
 test(
   "a writer that cannot start or has died refuses every write, and closing it ends",
-  { timeout: 20_000 },
+  { timeout: 300_000 },
   async (t) => {
     const path = tempFile(t)
     const ledger = new SqliteLedger(path)

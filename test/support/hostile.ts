@@ -30,17 +30,19 @@ export interface Exchange {
   readonly isBlob: boolean
   /** From 1: how often this method and path were asked. */
   readonly count: number
+  /** What the client is answered on. */
+  readonly response: ServerResponse
 }
 
-/** `null` passes the answer on as it is. */
-export type Rule = (exchange: Exchange) => Answer | null
+/** `null` passes the answer on as it is. A promise holds the answer back. */
+export type Rule = (exchange: Exchange) => Answer | null | Promise<Answer | null>
 
 export interface Hostile {
   readonly url: string
   /** The registry that is asked. */
   target: string
   rule: Rule
-  readonly seen: Omit<Exchange, "answer">[]
+  readonly seen: Omit<Exchange, "answer" | "response">[]
   /** Bytes that went out in bodies. */
   sent: number
 }
@@ -58,7 +60,7 @@ export async function startHostile(t: TestContext, target: string, rule: Rule = 
     const exchange = { method, path: url, headers, body: await all(request), isBlob: /\/blobs\//.test(url), count }
     hostile.seen.push(exchange)
     const answer = await forward(hostile.target, exchange)
-    hostile.sent += await send(response, hostile.rule({ ...exchange, answer }) ?? answer)
+    hostile.sent += await send(response, (await hostile.rule({ ...exchange, answer, response })) ?? answer)
   }
   server.on("clientError", (_, socket) => socket.destroy())
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
@@ -79,13 +81,16 @@ async function all(request: IncomingMessage): Promise<Buffer> {
 
 const passed = ["authorization", "content-type", "range", "weighlock-grant", "accept"]
 
-async function forward(target: string, { method, path, headers, body }: Omit<Exchange, "answer">): Promise<Answer> {
+async function forward(
+  target: string,
+  { method, path, headers, body }: Omit<Exchange, "answer" | "response">,
+): Promise<Answer> {
   const own = Object.fromEntries(
     passed.flatMap((name) => (headers[name] === undefined ? [] : [[name, String(headers[name])]])),
   )
   const response = await fetch(target + path, {
     method,
-    headers: own,
+    headers: { connection: "close", ...own }, // a kept one may end in the moment it is used again
     redirect: "manual",
     ...(body.length > 0 && { body: new Uint8Array(body) }),
   })

