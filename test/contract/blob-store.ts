@@ -151,6 +151,17 @@ export function blobStoreContract(name: string, open: OpenBench): void {
     },
   )
 
+  contract("other bytes for a part are refused also when it is kept, and when the file is complete", async (bench) => {
+    for (const sent of [parcel(1000), parcel(9_000_000)]) {
+      const grants = await grantsOf(bench, sent)
+      for (const grant of grants) await bench.put(grant, sent.part(grant.part))
+      await assert.rejects(bench.put(grants[0], flipped(sent.part(1))))
+      await bench.store.complete(sent.upload.sha256)
+      await assert.rejects(bench.put(grants[0], flipped(sent.part(1))))
+      assert.deepEqual(await read(bench.store, sent.upload.sha256), sent.bytes)
+    }
+  })
+
   contract("a grant is for one part of one upload", async (bench) => {
     const [large, small] = [parcel(9_000_000), parcel(1000)]
     const [first, second] = await grantsOf(bench, large)

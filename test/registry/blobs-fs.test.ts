@@ -7,13 +7,15 @@ import { Readable } from "node:stream"
 import { type TestContext, test } from "node:test"
 
 import { HashPool } from "@weighlock/manifest/node"
-import { FolderBlobStore, type Grant, RegistryGrants, grantHeader } from "@weighlock/registry"
+import { FolderBlobStore, type Grant, RegistryGrants, type Upload, grantHeader } from "@weighlock/registry"
 
-import { type Bench, absent, blobStoreContract, most, parcel, read } from "../contract/blob-store.ts"
+import { type Bench, absent, blobStoreContract, flipped, most, parcel, read } from "../contract/blob-store.ts"
 import { random, sha256, startPeer } from "./support.ts"
 
 interface FolderBench extends Bench {
   readonly store: FolderBlobStore
+  /** What a ledger would have of the digests that were completed. */
+  readonly recorded: Map<string, Upload>
   send(grant: Grant, body: Readable): Promise<void>
 }
 
@@ -26,11 +28,13 @@ async function openBench(t: TestContext, options: { grantLifeSeconds?: number } 
   })
   const grants = new RegistryGrants(() => "http://127.0.0.1:1", options.grantLifeSeconds)
   const store = await FolderBlobStore.open(folder, hashes, grants)
+  const recorded = new Map<string, Upload>()
+  const known = async (sha256: string): Promise<Upload | null> => recorded.get(sha256) ?? null
   const send = async ({ url, headers }: Grant, body: Readable): Promise<void> => {
-    const [, digest = "", part = ""] = /uploads\/([0-9a-f]{64})\/parts\/([0-9]+)$/.exec(url) ?? []
-    await store.writePart(headers[grantHeader], digest, Number(part), body)
+    const [, sha256 = "", part = ""] = /uploads\/([0-9a-f]{64})\/parts\/([0-9]+)$/.exec(url) ?? []
+    await store.writePart({ grant: headers[grantHeader], sha256, number: Number(part) }, body, known)
   }
-  return { store, send, put: (grant, bytes) => send(grant, Readable.from([bytes], { objectMode: false })) }
+  return { store, recorded, send, put: (grant, bytes) => send(grant, Readable.from([bytes], { objectMode: false })) }
 }
 
 blobStoreContract("folder", openBench)
@@ -45,15 +49,34 @@ test("other bytes, fewer or more are DIGEST_MISMATCH; a part that was never decl
   await assert.rejects(put(second, sent.bytes), { code: "FORBIDDEN" })
 })
 
-test("a part that is kept can't be spoilt by a later writer", async (t) => {
-  const { store, put } = await openBench(t)
+test("a part that is kept can't be spoilt by a later writer, who is told", async (t) => {
+  const { store, put, recorded } = await openBench(t)
   const sent = parcel(9_000_000)
   const grants = (await store.declare(sent.upload, most)) as [Grant, Grant]
   for (const grant of grants) await put(grant, sent.part(grant.part))
-  await put(grants[0], random(10))
-  await store.complete(sent.upload.sha256)
-  assert.deepEqual(await read(store, sent.upload.sha256), sent.bytes)
+  await put(grants[0], sent.part(1))
+  await assert.rejects(put(grants[0], random(10)), { code: "DIGEST_MISMATCH" })
+  await assert.rejects(put(grants[0], flipped(sent.part(1))), { code: "DIGEST_MISMATCH" })
+  recorded.set(sent.upload.sha256, await store.complete(sent.upload.sha256))
   await put(grants[0], sent.part(1)) // completed while this was on its way
+  await assert.rejects(put(grants[0], flipped(sent.part(1))), { code: "DIGEST_MISMATCH" })
+  assert.deepEqual(await read(store, sent.upload.sha256), sent.bytes)
+})
+
+test("who is superseded and has sent other bytes is told so, though the part is kept", async (t) => {
+  const { store, put, send } = await openBench(t)
+  const sent = parcel(1000)
+  const [grant] = (await store.declare(sent.upload, most)) as [Grant]
+  const slow = new Readable({ read: () => undefined })
+  slow.push(Buffer.alloc(500, 7))
+  const first = send(grant, slow)
+  first.catch(() => undefined)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  slow.push(Buffer.alloc(500, 7))
+  slow.push(null)
+  await put(grant, sent.bytes)
+  await assert.rejects(first, { code: "DIGEST_MISMATCH" })
+  assert.equal((await store.complete(sent.upload.sha256)).size, 1000)
 })
 
 test("the newest writer of a part wins over one that stalls, and both are told so", async (t) => {

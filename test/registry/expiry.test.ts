@@ -72,7 +72,8 @@ async function open(
   })
   const send = async ({ upload, bytes }: Parcel): Promise<void> => {
     const [grant] = await store.declare(upload, 1)
-    await store.writePart(grant?.headers[grantHeader], upload.sha256, 1, Readable.from([bytes], { objectMode: false }))
+    const part = { grant: grant?.headers[grantHeader], sha256: upload.sha256, number: 1 }
+    await store.writePart(part, Readable.from([bytes], { objectMode: false }), (sha256) => uploads.known(sha256))
   }
   return { folder, uploads, ledger, store, send, forget: () => uploads.expire(Date.now() + 60_000) }
 }

@@ -111,6 +111,40 @@ test("a body that is not the granted one leaves nothing", async (t) => {
   assert.equal((await peer.call("GET", `/api/v1/blobs/sha256/${sha256(bytes)}`)).status, 404)
 })
 
+for (const size of [1000, 9 * mib, 17 * mib]) {
+  test(`a part of a file of ${size} bytes that is sent again: the same is fine, other bytes are refused, whatever became of the file`, async (t) => {
+    const peer = await startPeer(t)
+    const bytes = random(size)
+    const file = describe(bytes)
+    const grants = await grantsOf(peer, bytes)
+    const last = grants.at(-1) as GrantAnswer
+    const own = file.part(last.part)
+    const others: [string, Uint8Array][] = [
+      ["one bit", flip(own)],
+      ["short", own.subarray(1)],
+      ["empty", Buffer.alloc(0)],
+      ["long", Buffer.concat([own, Buffer.alloc(1)])],
+      ["much longer", Buffer.concat([own, Buffer.alloc(mib)])],
+    ]
+    const sendAgain = async (when: string): Promise<void> => {
+      assert.equal((await put(peer, last, own)).status, 204, when)
+      for (const [name, body] of others) {
+        const reply = await put(peer, last, body)
+        assert.deepEqual([reply.status, reply.code], [422, "DIGEST_MISMATCH"], `${name}, ${when}`)
+      }
+    }
+    for (const grant of grants) assert.equal((await put(peer, grant, file.part(grant.part))).status, 204)
+    await sendAgain("kept")
+    const [completed] = await Promise.all([complete(peer, bytes), sendAgain("on its way to be present")])
+    assert.equal(completed.status, 200)
+    await sendAgain("present")
+    await peer.publish(await signed(peer.world, [bytes]))
+    await sendAgain("published")
+    assert.deepEqual((await peer.call("GET", `/api/v1/blobs/sha256/${sha256(bytes)}`)).bytes, bytes)
+    assert.deepEqual(await readdir(join(peer.world.folder, "data", "staging")), [])
+  })
+}
+
 test("a grant is for one part of one file, in this process, for a while", async (t) => {
   const peer = await startPeer(t)
   const bytes = random(9 * mib)

@@ -140,7 +140,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
     ...logHelperRoutes(reader),
     ...trustRoutes(ledger, bundles),
     ...uploadRoutes(uploads),
-    ...(receiving ? partRoutes(receiving) : []),
+    ...(receiving ? partRoutes(receiving, uploads) : []),
     ...blobRoutes({ blobs, ledger, onDamaged }),
   ]
   const reached = remembered(() => blobs.reach(), reachLife)

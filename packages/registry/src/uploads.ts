@@ -144,6 +144,16 @@ export class Uploads {
     }
   }
 
+  /** What was proven of a digest. Just after a proof it is not recorded yet, and waited for. */
+  async known(sha256: string): Promise<BlobFacts | null> {
+    const proof = this.#proofs.get(sha256)?.catch(() => null) ?? null
+    const late = new AbortController()
+    const patience = setTimeout(this.#options.patience, null, { signal: late.signal }).catch(() => null)
+    const proven = await Promise.race([proof, patience])
+    late.abort()
+    return proven ?? (await this.#options.ledger.blobs([sha256])).get(sha256) ?? null
+  }
+
   #prove(sha256: string): Promise<BlobFacts> {
     if (this.#proofs.size >= maxProofs) throw new RegistryError("UNAVAILABLE", "too many uploads are being proven")
     const removed = this.#removals.get(sha256) ?? Promise.resolve()

@@ -20,6 +20,13 @@ import { FileBody } from "./file-body.ts"
 import type { BlobFacts } from "./ledger.ts"
 import { type Proven, Staging, factsFrom } from "./staging.ts"
 
+/** What a client sends beside the bytes of a part. */
+export interface GrantedPart {
+  readonly grant: string | undefined
+  readonly sha256: string
+  readonly number: number
+}
+
 export class FolderBlobStore implements BlobStore {
   readonly #folder: string
   readonly #hashes: HashPool
@@ -62,12 +69,18 @@ export class FolderBlobStore implements BlobStore {
 
   /**
    * Takes one part, as its grant says (the value of the grant's header). Resolves when its bytes are kept; of a part that is
-   * kept already, or whose blob is there, the body is read and forgotten. The newest of two writers of one part writes, and
+   * kept already, or whose blob is there, when they are the same again. The newest of two writers of one part writes, and
    * both have its outcome: the older resolves too, or rejects with UNAVAILABLE. FORBIDDEN: no such grant. NOT_FOUND: never
    * declared. DIGEST_MISMATCH: other bytes, fewer or more than declared; nothing of them is kept.
+   * `known`: what the ledger has of a digest.
    */
-  async writePart(grant: string | undefined, sha256: string, number: number, body: Readable): Promise<void> {
-    await this.#staging.writePart(sha256, this.#grants.check(grant, sha256, number), number, body)
+  async writePart(
+    { grant, sha256, number }: GrantedPart,
+    body: Readable,
+    known: (sha256: string) => Promise<BlobFacts | null>,
+  ): Promise<void> {
+    const id = this.#grants.check(grant, sha256, number)
+    await this.#staging.writePart({ sha256, id, number }, body, known)
   }
 
   async complete(sha256: string): Promise<BlobFacts> {

@@ -3,7 +3,6 @@
  * answered, and a client that is not read to its end may never see the answer.
  */
 import type { Readable } from "node:stream"
-import { setTimeout } from "node:timers/promises"
 
 export class BodyReader {
   readonly #chunks: AsyncIterator<Uint8Array>
@@ -29,21 +28,9 @@ export class BodyReader {
     }
   }
 
-  /** Reads on and forgets, until the end, `bytes`, or `ms`. Never rejects. */
-  async drain(bytes: number, ms: number): Promise<void> {
-    const enough = new AbortController()
-    const timer = setTimeout(ms, undefined, { ref: false, signal: enough.signal }).then(
-      () => enough.abort(),
-      () => undefined,
-    )
-    try {
-      for (let left = bytes; left >= 0 && !this.#ended;) left -= (await this.next(enough.signal))?.length ?? 0
-    } catch {
-      return // cut off, or too slow: there is nothing more to be had
-    } finally {
-      enough.abort()
-      await timer
-    }
+  /** Leaves what was not read to whoever answers the request: while this reads it nobody else can. */
+  release(): void {
+    this.#chunks.return?.().catch(() => undefined)
   }
 
   async #take(): Promise<Uint8Array | null> {

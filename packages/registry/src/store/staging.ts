@@ -37,13 +37,26 @@ import { BodyReader } from "./body-reader.ts"
 import { absentAsNull, exists, orUnavailable, requireHex, sizeOf, syncFile, unavailable } from "./disk.ts"
 import type { BlobFacts } from "./ledger.ts"
 import { NewestWins } from "./newest-wins.ts"
-import { writeExactly } from "./write-exactly.ts"
+import { PartBody } from "./part-body.ts"
 
 const maxDeclared = 200_000
-/** How long a body that is not needed may take (ms) and, where its part is no longer known, its bytes. */
+/** How long a body may take (ms) that is only compared. */
 const drainTime = 600_000
-const unknownLength = 64 * 1024 * 1024
 const lastWords = 1000
+
+/** Where a part belongs: the digest of its file, the upload that it was declared in, its number from 1. */
+export interface PartName {
+  readonly sha256: string
+  readonly id: string
+  readonly number: number
+}
+
+/** What a body should be. Not declared any more: it can only be compared with the blob that came of it. */
+interface Wanted {
+  readonly isDeclared: boolean
+  readonly upload: Upload
+  readonly part: Part
+}
 
 /** Bytes that were hashed, and where they wait. */
 export interface Proven {
@@ -107,55 +120,71 @@ export class Staging {
     return [1]
   }
 
-  async writePart(sha256: string, id: string, number: number, body: Readable): Promise<void> {
+  /** `known`: what the ledger has of a digest, which is all that is left of an upload that was completed. */
+  async writePart(
+    { sha256, id, number }: PartName,
+    request: Readable,
+    known: (sha256: string) => Promise<BlobFacts | null>,
+  ): Promise<void> {
     const folder = this.#path(sha256, id)
-    const reader = new BodyReader(body)
-    const upload = this.#declared.get(id) ?? (await readUpload(folder))
-    const part = upload?.sha256 === sha256 ? partOf(upload, number) : null
-    if (!upload || !part) {
-      if ((await this.#size(sha256)) === null) {
-        throw new RegistryError("NOT_FOUND", `no upload of ${sha256} with a part ${number} is under way`)
-      }
-      return await reader.drain(unknownLength, drainTime) // completed while this was on its way
+    const declared = this.#declared.get(id) ?? (await readUpload(folder))
+    const upload = declared ?? (await known(sha256))
+    const part = upload?.sha256 === sha256 && uploadId(upload) === id ? partOf(upload, number) : null
+    if (!upload || !part) throw notUnderWay(sha256, number)
+    const reader = new BodyReader(request)
+    try {
+      await this.#takePart({ isDeclared: declared !== null, upload, part }, new PartBody(part, reader), folder)
+    } finally {
+      reader.release()
     }
+  }
+
+  async #takePart({ isDeclared, upload, part }: Wanted, body: PartBody, folder: string): Promise<void> {
     const rest: Promise<void>[] = []
-    await this.#writers.run(join(folder, partFile(number)), async (signal) => {
-      signal.addEventListener("abort", () => rest.push(reader.drain(part.length, drainTime)), { once: true })
-      await (upload.parts
-        ? this.#writeOf(upload, folder, part, reader, signal)
-        : this.#writeWhole(part, sha256, reader, signal))
+    const compareRest = (): void => {
+      const compared = body.compare(AbortSignal.timeout(drainTime))
+      compared.catch(() => undefined) // it is waited for below, once the newer request has written the part
+      rest.push(compared)
+    }
+    await this.#writers.run(join(folder, partFile(part.number)), async (signal) => {
+      signal.addEventListener("abort", compareRest, { once: true })
+      if (await this.#isKept(upload, part))
+        return await body.compare(AbortSignal.any([signal, AbortSignal.timeout(drainTime)]))
+      if (!isDeclared) throw notUnderWay(upload.sha256, part.number)
+      await (upload.parts ? this.#writeOf(folder, part, body, signal) : this.#writeWhole(upload.sha256, body, signal))
     })
+    if (rest.length === 0 && !body.ended) compareRest()
     // A client that was superseded while it stalls is told at once; one that sends may finish first.
     if (rest.length > 0) await Promise.race([...rest, setTimeout(lastWords, undefined, { ref: false })])
   }
 
-  async #writeOf(upload: Upload, folder: string, part: Part, reader: BodyReader, signal: AbortSignal): Promise<void> {
-    const marker = join(folder, partFile(part.number))
-    if ((await exists(marker)) || (await this.#size(upload.sha256)) === upload.size) {
-      return await reader.drain(part.length, drainTime)
-    }
+  /** In this order: completing moves what is staged into the blob's place. */
+  async #isKept(upload: Upload, { number, length }: Part): Promise<boolean> {
+    const { sha256, size, parts } = upload
+    const isStaged = parts
+      ? await exists(join(this.#path(sha256, uploadId(upload)), partFile(number)))
+      : (await sizeOf(this.#wholePath(sha256))) === length
+    return isStaged || (await this.#size(sha256)) === size
+  }
+
+  async #writeOf(folder: string, { number }: Part, body: PartBody, signal: AbortSignal): Promise<void> {
     const file = await orUnavailable(open(join(folder, "data"), constants.O_RDWR | constants.O_CREAT, 0o600))
     try {
-      await writeExactly(file, part, reader, signal)
+      await body.writeTo(file, signal)
       await orUnavailable(file.datasync())
     } finally {
       await file.close()
     }
-    await orUnavailable(writeFile(marker, "", { mode: 0o600 }))
+    await orUnavailable(writeFile(join(folder, partFile(number)), "", { mode: 0o600 }))
   }
 
-  async #writeWhole(part: Part, sha256: string, reader: BodyReader, signal: AbortSignal): Promise<void> {
-    const whole = this.#wholePath(sha256)
-    // In this order: completing moves the first to the second.
-    if ((await sizeOf(whole)) === part.length || (await this.#size(sha256)) === part.length) {
-      return await reader.drain(part.length, drainTime)
-    }
+  async #writeWhole(sha256: string, body: PartBody, signal: AbortSignal): Promise<void> {
     const path = join(this.#folder, `${sha256}.${(this.#next += 1).toString(16)}`)
     const file = await orUnavailable(open(path, "wx", 0o400))
     try {
-      await writeExactly(file, part, reader, signal)
+      await body.writeTo(file, signal)
       await orUnavailable(file.sync())
-      await orUnavailable(rename(path, whole))
+      await orUnavailable(rename(path, this.#wholePath(sha256)))
     } catch (error) {
       await rm(path, { force: true })
       throw error
@@ -251,6 +280,10 @@ export class Staging {
     const { bavail, bsize } = await statfs(this.#folder)
     if (size > bavail * bsize) throw new RegistryError("UNAVAILABLE", `no room for ${size} bytes`)
   }
+}
+
+function notUnderWay(sha256: string, number: number): RegistryError {
+  return new RegistryError("NOT_FOUND", `no upload of ${sha256} with a part ${number} is under way`)
 }
 
 const partFile = (number: number): string => `part-${number}`

@@ -52,20 +52,22 @@ export function uploadRoutes(uploads: Uploads): readonly Route[] {
 }
 
 /** Where parts come to this registry; a bucket takes its own. */
-export function partRoutes(store: Pick<FolderBlobStore, "writePart">): readonly Route[] {
+export function partRoutes(store: Pick<FolderBlobStore, "writePart">, uploads: Uploads): readonly Route[] {
   return [
     route({
       method: "put",
       path: "/api/v1/uploads/{sha256}/parts/{part}",
-      summary: "One part, exactly the bytes its grant was made for.",
+      summary:
+        "One part, exactly the bytes its grant was made for; the same again is fine, also when the file is present.",
       scope: "grant",
       params: partParams,
       body: { mediaType: "application/octet-stream" },
-      answers: { 204: { description: "The part is kept." } },
+      answers: { 204: { description: "The part is kept, or was, and these are its bytes." } },
       handle: async ({ params, request, response }) => {
         const header = request.headers[grantHeader]
         const grant = typeof header === "string" ? header : undefined
-        await store.writePart(grant, params.sha256, Number(params.part), request)
+        const part = { grant, sha256: params.sha256, number: Number(params.part) }
+        await store.writePart(part, request, (sha256) => uploads.known(sha256))
         response.writeHead(204).end()
       },
     }),
