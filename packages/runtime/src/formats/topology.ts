@@ -12,6 +12,7 @@ import type { JsonObject, JsonValue } from "@weighlock/manifest"
 import { refused } from "../errors.ts"
 import { asArray, asName, asObject } from "./json-fields.ts"
 import { containerClasses, knownActivations, knownClasses } from "./layer-classes.ts"
+import { requireComputable } from "./layer-settings.ts"
 
 const maxLayers = 10_000
 // With a capital, or with underscores at the end or in a row, a key could become another when the library converts it.
@@ -40,16 +41,18 @@ function checkObject(object: JsonObject): void {
     checkValue(value, key)
   }
   const className = object["class_name"]
-  if (className !== undefined) requireClass(className)
+  if (className !== undefined) checkClass(className, object["config"])
   if (object["stateful"] === true) throw refused("a stateful layer would carry one caller's data into the next answer")
   if (isContainer(object)) checkContainer(object)
 }
 
-function requireClass(name: JsonValue): void {
-  if (typeof name === "string" && knownClasses.has(name)) return
-  throw refused(`layer class ${JSON.stringify(name)} is not known`, {
-    hint: "only the built-in layers of tfjs-layers 4.22 are loaded; custom and Lambda layers hold code",
-  })
+function checkClass(name: JsonValue, config: JsonValue | undefined): void {
+  if (typeof name !== "string" || !knownClasses.has(name)) {
+    throw refused(`layer class ${JSON.stringify(name)} is not known`, {
+      hint: "only the built-in layers of tfjs-layers 4.22 are loaded; custom and Lambda layers hold code",
+    })
+  }
+  if (typeof config === "object" && config !== null && !Array.isArray(config)) requireComputable(name, config)
 }
 
 function requireActivation(name: string): void {
