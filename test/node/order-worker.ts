@@ -19,7 +19,7 @@ export type TestOrder =
   | { readonly kind: "later"; readonly milliseconds: number }
   | { readonly kind: "moved"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "throw" | "reject"; readonly code: "FILE_CHANGED" | "FILE_UNREADABLE" }
-  | { readonly kind: "answer and die" }
+  | { readonly kind: "answer and die" | "hidden code" }
 
 serveOrders((order: TestOrder): unknown => {
   switch (order.kind) {
@@ -49,6 +49,8 @@ serveOrders((order: TestOrder): unknown => {
       throw refusal(order.code)
     case "reject":
       return Promise.reject(refusal(order.code))
+    case "hidden code":
+      throw Object.defineProperty(new Error("as SQLite's errors do it"), "code", { value: "HIDDEN" })
     case "throw text":
       throw "only text" // oxlint-disable-line typescript/only-throw-error -- libraries do
     case "exit":

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process"
 import { test, type TestContext } from "node:test"
 import { fileURLToPath } from "node:url"
 import { leastBusy, NodeError, workerFile, WorkerThread, type WorkerThreadOptions } from "@weighlock/node"
+import { evalWays } from "../support/eval-program.ts"
 import type { TestOrder } from "./order-worker.ts"
 
 const file = workerFile("./order-worker", import.meta.url)
@@ -49,6 +50,10 @@ for (const kind of ["throw", "reject"] as const) {
     assert.equal(await thread.ask({ kind: "double", number: 4 }), 8)
   })
 }
+
+test("a code that is no enumerable field crosses as well", async (t) => {
+  await assert.rejects(started(t).ask({ kind: "hidden code" }), { code: "HIDDEN", name: "Error" })
+})
 
 test("what is thrown can be given its class back", async (t) => {
   const revive = (thrown: Error): Error => new TypeError(thrown.message)
@@ -161,21 +166,11 @@ const programs = {
     "the test thread was closed\n",
   ],
 } as const
-const ways = {
-  "node -e": (script: string) => ["-e", `void (async () => { ${preamble}\n${script} })()`],
-  "node --input-type=module -e": (script: string) => ["--input-type=module", "-e", `${preamble}\n${script}`],
-  "node --trace-warnings --stack-size=900 -e": (script: string) => [
-    "--trace-warnings",
-    "--stack-size=900",
-    "-e",
-    `void (async () => { ${preamble}\n${script} })()`,
-  ],
-}
-for (const [way, flags] of Object.entries(ways)) {
+for (const [way, flags] of Object.entries(evalWays)) {
   for (const [what, [script, expected]] of Object.entries(programs)) {
     test(`${way}: ${what}`, () => {
       const cwd = fileURLToPath(new URL(".", import.meta.url))
-      const { status, stdout, stderr } = spawnSync(process.execPath, flags(script), {
+      const { status, stdout, stderr } = spawnSync(process.execPath, flags(`${preamble}\n${script}`), {
         cwd,
         encoding: "utf8",
         timeout: 60_000,

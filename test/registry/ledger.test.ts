@@ -427,3 +427,15 @@ test("the WAL is copied back between commits, and nothing is lost", async (t) =>
   assert.equal((await after.entries(0, 5000)).length, 5000)
   assert.deepEqual(new Uint8Array((await headOf(after)).root), root(5000 % 256))
 })
+
+test("a thread that cannot begin to write is STORE_FAILED for all that was asked; closing is no error", async (t) => {
+  const path = tempFile(t)
+  const ledger = new SqliteLedger(path)
+  renameSync(path, `${path}.away`)
+  mkdirSync(path)
+  const asked = [ledger.fence(), ledger.recordBlobs([])]
+  for (const one of asked) await assert.rejects(one, { name: "RegistryError", code: "STORE_FAILED" })
+  await assert.rejects(ledger.fence(), { code: "STORE_FAILED" })
+  await ledger.close()
+  await assert.rejects(ledger.fence(), { code: "UNAVAILABLE" })
+})

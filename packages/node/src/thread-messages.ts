@@ -23,8 +23,9 @@ const mostCauses = 4
 
 export function reportThrown(thrown: unknown, causes: number = mostCauses): ThrownReport {
   if (!(thrown instanceof Error)) return { message: String(thrown), stack: undefined, fields: {} }
-  const { message, stack, cause } = thrown
-  const fields = Object.fromEntries([...Object.entries(thrown), ["name", thrown.name]].filter(isPlain))
+  const { name, message, stack, cause, code } = thrown as NodeJS.ErrnoException
+  // Some keep name and code where no loop over their fields finds them.
+  const fields = Object.fromEntries([...Object.entries(thrown), ["name", name], ["code", code]].filter(isPlain))
   const rest = cause === undefined || causes === 0 ? {} : { cause: reportThrown(cause, causes - 1) }
   return { message, stack, fields, ...rest }
 }
@@ -33,8 +34,10 @@ function isPlain(entry: unknown[]): entry is [string, string | number | boolean]
   return ["string", "number", "boolean"].includes(typeof entry[1])
 }
 
-/** An `Error` with the name, the code and the other fields of the one that was thrown, not of its class. */
-export function reviveThrown({ message, stack, fields, cause }: ThrownReport): Error & { readonly code?: unknown } {
+/** With the name, the code, the hint and the other fields of the error that was thrown, but not of its class. */
+export type Thrown = Error & { readonly code?: string | undefined; readonly hint?: string | undefined }
+
+export function reviveThrown({ message, stack, fields, cause }: ThrownReport): Thrown {
   const error = new Error(message, cause === undefined ? {} : { cause: reviveThrown(cause) })
   if (stack !== undefined) error.stack = stack
   return Object.assign(error, fields)

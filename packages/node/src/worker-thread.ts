@@ -11,7 +11,7 @@
  */
 import { type ResourceLimits, type Transferable, Worker } from "node:worker_threads"
 import { NodeError } from "./errors.ts"
-import { type OrderMessage, type ReplyMessage, reviveThrown } from "./thread-messages.ts"
+import { type OrderMessage, type ReplyMessage, reviveThrown, type Thrown } from "./thread-messages.ts"
 
 export interface WorkerThreadOptions {
   /** For messages and debuggers. */
@@ -21,8 +21,8 @@ export interface WorkerThreadOptions {
   readonly resourceLimits?: ResourceLimits
   /** Nothing that the thread writes to stdout or stderr is seen. */
   readonly silent?: boolean
-  /** Makes what the thread threw an error of the right class; it comes as an `Error` with the thrown one's name and fields. */
-  readonly revive?: (thrown: Error & { readonly code?: unknown; readonly hint?: unknown }) => Error
+  /** Makes what the thread threw an error of the right class. */
+  readonly revive?: (thrown: Thrown) => Error
 }
 
 /** tsc does not rewrite such names: our sources run as .ts, our packages as .js. `path` goes without the ending. */
@@ -64,7 +64,7 @@ export class WorkerThread<Order, Reply> {
     return this.#ended
   }
 
-  /** Throws what the thread threw, as an `Error` with its name, code and other fields; THREAD_ENDED when there is no answer. */
+  /** Throws what the thread threw, as `revive` has it; THREAD_ENDED, the same object as `ended`, when no answer will come. */
   ask(order: Order, transfer: readonly Transferable[] = []): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== null) throw this.#ended
@@ -116,7 +116,7 @@ export class WorkerThread<Order, Reply> {
     else waiting?.reject(this.#revive(reviveThrown(message.error)))
   }
 
-  #revive(thrown: Error): Error {
+  #revive(thrown: Thrown): Error {
     return this.#options.revive?.(thrown) ?? thrown
   }
 

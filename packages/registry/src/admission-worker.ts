@@ -1,25 +1,26 @@
-/** The thread behind `Admission`. An error that is not a refusal ends it, and with it the registry. */
+/** The thread behind `Admission`. An error that is not a refusal is the end of the registry. */
 import { admitPublish, ManifestError, openTrustChain, parseEnvelope } from "@weighlock/manifest"
-import { parentPort, workerData } from "node:worker_threads"
+import { Moved, serveOrders } from "@weighlock/node"
+import { workerData } from "node:worker_threads"
 import type { AdmissionOrder, AdmissionOrders, AdmissionReplies, AdmissionReply, PackedAdmitted } from "./admission.ts"
 import { Packer, unpack } from "./packed.ts"
 
 const trustChain = openTrustChain(workerData as Uint8Array[], { by: "file" })
 
-parentPort?.on("message", ({ orders, packed }: AdmissionOrders) => {
+serveOrders(({ orders, packed }: AdmissionOrders): Moved<AdmissionReplies> => {
   const packer = new Packer()
-  const replies = orders.map((order) => judge(order, unpack(packed, order.envelope), packer))
+  const replies = orders.map((order) => decide(order, unpack(packed, order.envelope), packer))
   const bytes = packer.pack()
-  parentPort?.postMessage({ replies, packed: bytes } satisfies AdmissionReplies, [bytes])
+  return new Moved({ replies, packed: bytes }, [bytes])
 })
 
-function judge(order: AdmissionOrder, envelope: Uint8Array, packer: Packer): AdmissionReply {
+function decide(order: AdmissionOrder, envelope: Uint8Array, packer: Packer): AdmissionReply {
   try {
-    return { id: order.id, admitted: admit(order, envelope, packer) }
+    return { admitted: admit(order, envelope, packer) }
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error
     const { code, message, hint } = error
-    return { id: order.id, refused: { code, message, ...(hint === undefined ? {} : { hint }) } }
+    return { refused: { code, message, ...(hint === undefined ? {} : { hint }) } }
   }
 }
 

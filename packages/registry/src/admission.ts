@@ -10,14 +10,13 @@ import {
   type ManifestErrorCode,
   statementPayloadType,
 } from "@weighlock/manifest"
+import { leastBusy, workerFile, WorkerThread } from "@weighlock/node"
 import { availableParallelism } from "node:os"
-import { Worker } from "node:worker_threads"
 import { RegistryError } from "./errors.ts"
 import type { Candidate } from "./log/plan.ts"
 import { Packer, type Slice, unpack } from "./packed.ts"
 
 export interface AdmissionOrder {
-  readonly id: number
   readonly envelope: Slice
   readonly model: string
   /** ms since 1970 */
@@ -41,19 +40,14 @@ export interface PackedAdmitted extends Omit<Admitted, "payload" | "signatures" 
   readonly signatures: readonly { readonly keyid: string; readonly sig: Slice }[]
 }
 
-export type AdmissionReply = { readonly id: number } & (
+export type AdmissionReply =
   | { readonly admitted: PackedAdmitted }
   | { readonly refused: { readonly code: ManifestErrorCode; readonly message: string; readonly hint?: string } }
-)
 
+/** One reply for each of the orders, in their order. */
 export interface AdmissionReplies {
   readonly replies: readonly AdmissionReply[]
   readonly packed: ArrayBuffer
-}
-
-interface Waiting {
-  readonly resolve: (admitted: Admitted) => void
-  readonly reject: (error: Error) => void
 }
 
 export interface AdmissionOptions {
@@ -61,18 +55,16 @@ export interface AdmissionOptions {
   readonly threads?: number
   /** Envelopes waiting at once; one more is UNAVAILABLE. */
   readonly maxWaiting?: number
-  /** A thread died: nothing more can be judged. */
+  /** A thread died: nothing more can be admitted. */
   readonly onFailed: (error: RegistryError) => void
 }
 
-interface Order extends Omit<AdmissionOrder, "envelope"> {
+interface Waiting {
   readonly envelope: Uint8Array
-}
-
-interface Thread {
-  readonly worker: Worker
-  /** Messages it has not answered. */
-  busy: number
+  readonly model: string
+  readonly now: number
+  readonly resolve: (admitted: Admitted) => void
+  readonly reject: (error: Error) => void
 }
 
 /** One that it works on, and one that waits: the thread never idles, and what arrives meanwhile is one message. */
@@ -82,72 +74,73 @@ const maxOrders = 16
 const maxBytes = 512 * 1024
 
 export class Admission {
-  readonly #threads: readonly Thread[]
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #threads: readonly WorkerThread<AdmissionOrders, AdmissionReplies>[]
   readonly #maxWaiting: number
-  #queue: Order[] = []
-  #nextId = 0
+  readonly #onFailed: (error: RegistryError) => void
+  readonly #queue: Waiting[] = []
+  /** In the queue or in a thread. */
+  #waiting = 0
+  #isClosed = false
 
   constructor({ trustChain, threads = defaultThreads(), maxWaiting = 1024, onFailed }: AdmissionOptions) {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js" // tsc does not rewrite this name
-    const script = new URL(`./admission-worker.${extension}`, import.meta.url)
+    const options = { name: "admission", workerData: trustChain.envelopes }
+    const file = workerFile("./admission-worker", import.meta.url)
     this.#maxWaiting = maxWaiting
-    this.#threads = Array.from({ length: threads }, () => {
-      const thread: Thread = { worker: new Worker(script, { workerData: trustChain.envelopes }), busy: 0 }
-      thread.worker.on("message", ({ replies, packed }: AdmissionReplies) => {
-        thread.busy -= 1
-        this.#send()
-        for (const reply of replies) this.#settle(reply, packed)
-      })
-      thread.worker.on("error", (cause) => {
-        const error = new RegistryError("UNAVAILABLE", "the admission thread failed", { cause })
-        for (const { reject } of this.#waiting.values()) reject(error)
-        this.#waiting.clear()
-        onFailed(error)
-      })
-      return thread
-    })
+    this.#onFailed = onFailed
+    this.#threads = Array.from({ length: threads }, () => new WorkerThread(file, options))
   }
 
   /** Throws what `parseEnvelope` and `admitPublish` throw; UNAVAILABLE when too many wait. */
-  admit(envelope: Uint8Array, model: string, now: Date): Promise<Admitted> {
-    if (this.#waiting.size >= this.#maxWaiting) {
-      return Promise.reject(new RegistryError("UNAVAILABLE", "too many publishes are waiting", { hint: "try again" }))
+  async admit(envelope: Uint8Array, model: string, now: Date): Promise<Admitted> {
+    if (this.#waiting >= this.#maxWaiting)
+      throw new RegistryError("UNAVAILABLE", "too many publishes are waiting", { hint: "try again" })
+    this.#waiting += 1
+    try {
+      return await new Promise<Admitted>((resolve, reject) => {
+        const waiting = { envelope, model, now: now.getTime(), resolve, reject }
+        if (this.#queue.push(waiting) === 1) setImmediate(() => this.#send())
+      })
+    } finally {
+      this.#waiting -= 1
     }
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
-      if (this.#queue.push({ id, envelope, model, now: now.getTime() }) === 1) setImmediate(() => this.#send())
-    })
   }
 
   #send(): void {
-    for (const thread of this.#threads) {
-      while (this.#queue.length > 0 && thread.busy < messagesAhead) {
-        const packer = new Packer()
-        const orders = this.#take().map((order) => ({ ...order, envelope: packer.add(order.envelope) }))
-        const packed = packer.pack()
-        thread.busy += 1
-        thread.worker.postMessage({ orders, packed } satisfies AdmissionOrders, [packed])
-      }
+    while (this.#queue.length > 0) {
+      const thread = leastBusy(this.#threads)
+      if (thread.busy >= messagesAhead) return
+      void this.#hand(this.#take(), thread)
     }
   }
 
-  #take(): readonly Order[] {
+  #take(): readonly Waiting[] {
     let bytes = 0
     const end = this.#queue.findIndex(({ envelope }, at) => at === maxOrders || (bytes += envelope.length) > maxBytes)
     return this.#queue.splice(0, end === -1 ? this.#queue.length : Math.max(1, end))
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+  async #hand(batch: readonly Waiting[], thread: WorkerThread<AdmissionOrders, AdmissionReplies>): Promise<void> {
+    const packer = new Packer()
+    const orders = batch.map(({ envelope, model, now }) => ({ envelope: packer.add(envelope), model, now }))
+    const packed = packer.pack()
+    try {
+      const answer = await thread.ask({ orders, packed }, [packed])
+      this.#send()
+      for (const [at, reply] of answer.replies.entries()) {
+        const waiting = batch[at]
+        if ("admitted" in reply) waiting?.resolve(unpackAdmitted(reply.admitted, answer.packed))
+        else waiting?.reject(new ManifestError(reply.refused.code, reply.refused.message, reply.refused))
+      }
+    } catch (cause) {
+      const error = new RegistryError("UNAVAILABLE", "the admission thread failed", { cause })
+      for (const { reject } of [...batch, ...this.#queue.splice(0)]) reject(error)
+      if (!this.#isClosed) this.#onFailed(error)
+    }
   }
 
-  #settle(reply: AdmissionReply, packed: ArrayBuffer): void {
-    const waiting = this.#waiting.get(reply.id)
-    this.#waiting.delete(reply.id)
-    if ("admitted" in reply) waiting?.resolve(unpackAdmitted(reply.admitted, packed))
-    else waiting?.reject(new ManifestError(reply.refused.code, reply.refused.message, reply.refused))
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all(this.#threads.map((thread) => thread.terminate()))
   }
 }
 

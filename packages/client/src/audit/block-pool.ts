@@ -1,10 +1,11 @@
 /** Judges the blocks of a log in threads, a few ahead of whoever takes them in order: memory stays flat. */
 import { availableParallelism } from "node:os"
-import { Worker } from "node:worker_threads"
+import { ManifestError, type ManifestErrorCode } from "@weighlock/manifest"
+import { leastBusy, type Thrown, workerFile, WorkerThread } from "@weighlock/node"
 import type { Tile } from "@weighlock/tlog"
-import { ClientError, clientErrorCodes, type ClientErrorCode, unavailable } from "../errors.ts"
+import { ClientError, type ClientErrorCode, unavailable } from "../errors.ts"
 import type { LogFiles } from "../log-reader.ts"
-import { type BlockReply, judgeBlock, type JudgedBlock, publicKeysOf, type WorkerSetup } from "./block.ts"
+import { judgeBlock, type JudgedBlock, publicKeysOf, type WorkerSetup } from "./block.ts"
 
 const width = 256
 /** Blocks under way per thread: one to work on, one to read meanwhile. */
@@ -12,70 +13,16 @@ const ahead = 2
 /** So many are judged before threads have started. */
 const fewBlocks = 8
 
-class Lane {
-  readonly #worker: Worker
-  readonly #waiting = new Map<number, { resolve: (block: JudgedBlock) => void; reject: (error: Error) => void }>()
-
-  constructor(setup: WorkerSetup) {
-    // tsc does not rewrite this name: the sources run as .ts, the package as .js.
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
-    this.#worker = new Worker(new URL(`./block-worker.${extension}`, import.meta.url), {
-      workerData: setup,
-      resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
-    })
-    this.#worker.on("message", (reply: BlockReply) => this.#settle(reply))
-    this.#worker.on("error", (error) => this.#fail(error))
-    this.#worker.on("exit", () => this.#fail(new Error("the thread has ended")))
-  }
-
-  get busy(): number {
-    return this.#waiting.size
-  }
-
-  judge(tile: Tile): Promise<JudgedBlock> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(tile.index, { resolve, reject })
-      this.#worker.postMessage(tile)
-    })
-  }
-
-  async close(): Promise<void> {
-    await this.#worker.terminate()
-  }
-
-  #settle(reply: BlockReply): void {
-    const index = "block" in reply ? reply.block.index : reply.index
-    const waiting = this.#waiting.get(index)
-    this.#waiting.delete(index)
-    if ("block" in reply) waiting?.resolve(reply.block)
-    else waiting?.reject(revive(reply.code, reply.message))
-  }
-
-  #fail(cause: Error): void {
-    for (const { reject } of this.#waiting.values()) reject(unavailable("an audit thread failed", { cause }))
-    this.#waiting.clear()
-  }
-}
-
-function revive(code: string, message: string): Error {
-  const known = clientErrorCodes.find((one) => one === code)
-  return known === undefined
-    ? new Error(`${code}: ${message}`)
-    : new ClientError(known satisfies ClientErrorCode, message)
-}
+type Judge = (tile: Tile) => Promise<JudgedBlock>
 
 /**
  * The judged blocks of a log of `size` entries, in order. What can't be read for want of a network is thrown: UNAVAILABLE.
  */
 export async function* judgeBlocks(size: number, setup: WorkerSetup, files: LogFiles): AsyncGenerator<JudgedBlock> {
   const count = Math.ceil(size / width)
-  const lanes = count <= fewBlocks ? null : openLanes(setup)
-  const keys = setup.hashOnly ? null : publicKeysOf(setup.trust)
-  const judge = (tile: Tile): Promise<JudgedBlock> =>
-    lanes === null
-      ? judgeBlock(files, tile, keys)
-      : lanes.reduce((least, one) => (one.busy < least.busy ? one : least)).judge(tile)
-  const most = lanes === null ? 1 : ahead * lanes.length
+  const threads = count <= fewBlocks ? [] : startThreads(setup)
+  const judge = threads.length === 0 ? judgeHere(setup, files) : judgeIn(threads)
+  const most = Math.max(1, ahead * threads.length)
   const queue: Promise<JudgedBlock>[] = []
   try {
     for (let index = 0; index < count || queue.length > 0;) {
@@ -89,10 +36,41 @@ export async function* judgeBlocks(size: number, setup: WorkerSetup, files: LogF
       if (first !== undefined) yield await first
     }
   } finally {
-    await Promise.all((lanes ?? []).map((lane) => lane.close()))
+    await Promise.all(threads.map((thread) => thread.terminate()))
   }
 }
 
-function openLanes(setup: WorkerSetup): Lane[] {
-  return Array.from({ length: Math.max(1, Math.min(8, availableParallelism())) }, () => new Lane(setup))
+function judgeHere({ hashOnly, trust }: WorkerSetup, files: LogFiles): Judge {
+  const keys = hashOnly ? null : publicKeysOf(trust)
+  return (tile) => judgeBlock(files, tile, keys)
+}
+
+function judgeIn(threads: readonly WorkerThread<Tile, JudgedBlock>[]): Judge {
+  return async (tile) => {
+    const thread = leastBusy(threads)
+    return await thread.ask(tile).catch((cause: unknown) => {
+      throw cause === thread.ended ? unavailable("an audit thread failed", { cause }) : cause
+    })
+  }
+}
+
+function startThreads(setup: WorkerSetup): WorkerThread<Tile, JudgedBlock>[] {
+  const file = workerFile("./block-worker", import.meta.url)
+  const options = {
+    name: "audit",
+    workerData: setup,
+    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
+    revive,
+  }
+  return Array.from(
+    { length: Math.max(1, Math.min(8, availableParallelism())) },
+    () => new WorkerThread<Tile, JudgedBlock>(file, options),
+  )
+}
+
+function revive(thrown: Thrown): Error {
+  const { name, code, message, hint, cause } = thrown
+  const options = hint === undefined ? { cause } : { cause, hint }
+  if (name === "ClientError") return new ClientError(code as ClientErrorCode, message, options)
+  return name === "ManifestError" ? new ManifestError(code as ManifestErrorCode, message, options) : thrown
 }

@@ -23,10 +23,6 @@ export interface WorkerSetup {
   readonly hashOnly: boolean
 }
 
-export type BlockReply =
-  | { readonly block: JudgedBlock }
-  | { readonly index: number; readonly code: string; readonly message: string }
-
 /** Of every trust root. Whoever hands over the envelopes has pinned them. */
 export function publicKeysOf(trust: readonly Uint8Array[]): ReadonlyMap<string, PublicKey> {
   const { roots } = openTrustChain(trust, { by: "file" })

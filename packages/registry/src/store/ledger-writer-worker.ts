@@ -2,11 +2,12 @@
  * The thread behind `LedgerWriter`. Between commits it copies the WAL back into the database, which SQLite would do within a
  * commit otherwise. A copy that fails ends the thread, and with it all writing.
  */
-import { parentPort, workerData } from "node:worker_threads"
+import { serveOrders } from "@weighlock/node"
+import { workerData } from "node:worker_threads"
 
 import { RegistryError } from "../errors.ts"
 import { openLedgerWriter } from "./ledger-open.ts"
-import type { Refused, WriteOrder, WriteReply } from "./ledger-writer.ts"
+import type { WriteOrder } from "./ledger-writer.ts"
 import { LedgerWrites } from "./ledger-writes.ts"
 import { unpackCommit } from "./packed-commit.ts"
 
@@ -16,26 +17,29 @@ const between = 4000
 const db = openLedgerWriter(workerData as string)
 const writes = new LedgerWrites(db)
 let uncopied = 0
-let fault: Refused | null = null
+/** After a fault of the disk nothing is written any more: what SQLite has in memory need not be what the disk has. */
+let fault: { readonly error: unknown } | null = null
 
-parentPort?.on("message", (order: WriteOrder) => {
-  parentPort?.postMessage(reply(order))
-  if (order.name === "close") return parentPort?.close()
-  if (uncopied < between) return
-  uncopied = 0
-  db.pragma("wal_checkpoint(PASSIVE)")
+serveOrders((order: WriteOrder): unknown => {
+  if (fault !== null && order.name !== "close") throw fault.error
+  try {
+    return perform(order)
+  } catch (error) {
+    if (!isRefusal(error)) fault = { error }
+    throw error
+  } finally {
+    if (uncopied >= between) queueMicrotask(copyBack) // once the answer is on its way
+  }
 })
 
-/** After a fault of the disk nothing is written any more: what SQLite has in memory need not be what the disk has. */
-function reply(order: WriteOrder): WriteReply {
-  if (fault && order.name !== "close") return { refused: fault }
-  try {
-    return { result: perform(order) }
-  } catch (error) {
-    const refused = refusedOf(error)
-    if (!refused.isOurs && !refused.code.startsWith("SQLITE_CONSTRAINT")) fault = refused
-    return { refused }
-  }
+function isRefusal(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown }
+  return error instanceof RegistryError || String(code).startsWith("SQLITE_CONSTRAINT")
+}
+
+function copyBack(): void {
+  uncopied = 0
+  db.pragma("wal_checkpoint(PASSIVE)")
 }
 
 function perform(order: WriteOrder): unknown {
@@ -64,10 +68,4 @@ function perform(order: WriteOrder): unknown {
     case "pragma":
       return writes.pragma(...order.args)
   }
-}
-
-function refusedOf(error: unknown): Refused {
-  if (!(error instanceof Error)) throw error
-  const code = "code" in error ? String(error.code) : ""
-  return { isOurs: error instanceof RegistryError, code, message: error.message }
 }

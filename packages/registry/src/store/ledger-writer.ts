@@ -5,7 +5,7 @@
  *     event loop   facts, plan ──┐             ┌── answers        reads on a connection of its own
  *     thread                     └─ COMMIT … ──┘── WAL copied back
  */
-import { Worker } from "node:worker_threads"
+import { type Thrown, workerFile, WorkerThread } from "@weighlock/node"
 
 import { RegistryError, type RegistryErrorCode } from "../errors.ts"
 import type { LedgerWrites } from "./ledger-writes.ts"
@@ -19,31 +19,14 @@ export type WriteOrder = {
   readonly [Name in keyof Writes]: { readonly name: Name; readonly args: Parameters<Writes[Name]> }
 }[keyof Writes]
 
-/** Replies come in the order of their orders. */
-export type WriteReply = { readonly result: unknown } | { readonly refused: Refused }
-
-/** An error of the thread: `isOurs` when it is a `RegistryError`. */
-export interface Refused {
-  readonly isOurs: boolean
-  readonly code: string
-  readonly message: string
-}
-
-interface Waiting {
-  readonly resolve: (result: unknown) => void
-  readonly reject: (error: Error) => void
-}
-
 export class LedgerWriter {
-  readonly #path: string
-  #waiting: Waiting[] = []
-  #worker: Worker | null = null
-  /** Why there are no more writes. */
-  #ended: RegistryError | null = null
+  readonly #thread: WorkerThread<WriteOrder, unknown>
+  #isUsed = false
   #closing: Promise<void> | null = null
 
   constructor(path: string) {
-    this.#path = path
+    const options = { name: "ledger", workerData: path, revive }
+    this.#thread = new WorkerThread(workerFile("./ledger-writer-worker", import.meta.url), options)
   }
 
   fence(): Promise<LogHead> {
@@ -90,42 +73,23 @@ export class LedgerWriter {
   }
 
   async #end(): Promise<void> {
-    const closed = this.#worker && !this.#ended ? this.#ask({ name: "close", args: [] }) : null
-    this.#ended ??= new RegistryError("UNAVAILABLE", "the ledger is closed")
+    const closed = this.#isUsed ? this.#ask({ name: "close", args: [] }) : null
     await closed?.catch(() => undefined) // a thread that died has closed it
+    await this.#thread.terminate()
   }
 
-  #ask(order: WriteOrder, moved: ArrayBuffer[] = []): Promise<unknown> {
-    if (this.#ended) return Promise.reject(this.#ended)
-    const worker = (this.#worker ??= this.#start())
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ resolve, reject }) === 1) worker.ref()
-      worker.postMessage(order, moved)
+  async #ask(order: WriteOrder, moved: readonly ArrayBuffer[] = []): Promise<unknown> {
+    if (this.#closing !== null && order.name !== "close") throw new RegistryError("UNAVAILABLE", "the ledger is closed")
+    this.#isUsed = true
+    return await this.#thread.ask(order, moved).catch((cause: unknown) => {
+      if (cause !== this.#thread.ended) throw cause
+      throw new RegistryError("STORE_FAILED", "the thread that writes the ledger has ended", { cause }) // outcome unknown
     })
-  }
-
-  #start(): Worker {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js" // tsc does not rewrite this name
-    const script = new URL(`./ledger-writer-worker.${extension}`, import.meta.url)
-    const worker = new Worker(script, { workerData: this.#path })
-    worker.on("message", (reply: WriteReply) => {
-      const waiting = this.#waiting.shift()
-      if (this.#waiting.length === 0) worker.unref()
-      if ("result" in reply) waiting?.resolve(reply.result)
-      else waiting?.reject(errorOf(reply.refused))
-    })
-    worker.on("error", (cause) => this.#died(cause))
-    worker.on("exit", () => this.#died())
-    return worker
-  }
-
-  /** Whatever was asked for has an unknown outcome. */
-  #died(cause?: unknown): void {
-    this.#ended ??= new RegistryError("STORE_FAILED", "the thread that writes the ledger has ended", { cause })
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended)
   }
 }
 
-function errorOf({ isOurs, code, message }: Refused): Error {
-  return isOurs ? new RegistryError(code as RegistryErrorCode, message) : Object.assign(new Error(message), { code })
+function revive(thrown: Thrown): Error {
+  return thrown.name === "RegistryError"
+    ? new RegistryError(thrown.code as RegistryErrorCode, thrown.message, { cause: thrown.cause })
+    : thrown
 }
