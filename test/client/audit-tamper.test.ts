@@ -14,7 +14,7 @@ import { loggedAt, TinyLog } from "../support/tiny-log.ts"
 import { ed25519Signer, logKey } from "../support/trust.ts"
 
 const shared = { after } as unknown as TestContext
-const made = await makeLog({ publishes: 598 })
+const made = await makeLog({ publishes: 598, largeEvery: 250 })
 const original = logFiles(made.log)
 const home = tempFolder(shared)
 const trust = join(home, "trust.json")
@@ -66,28 +66,37 @@ test("by pin alone: the trust root is the log's own entry 1", async (t) => {
   assert.equal(await codeOf(() => judge(clean, { trust: `sha256:${"0".repeat(64)}` })), "TRUST_UNREADABLE")
 })
 
+/**
+ * The signatures of 600 entries are most of an audit's work, and say nothing about where in a tile the damage is: they are
+ * judged for the first change of each file, and for every change of a payload, which only they need.
+ */
+const onceWhole = (path: string, nth: number): Partial<AuditOptions> => ({
+  hashOnly: nth > 0 && !path.startsWith("payload/"),
+})
+
 suite("one flipped bit in each file, and each file dropped, cut, grown", { concurrency: 2 }, () => {
   for (const path of original.keys()) {
     const bytes = original.get(path) ?? new Uint8Array(0)
     const places = [0, 1, Math.floor(bytes.length / 3), Math.floor(bytes.length / 2), bytes.length - 1]
     test(`${path}: a bit at ${places.join(", ")}`, async (t) => {
       const folder = copy(t)
-      for (const at of places) {
+      for (const [nth, at] of places.entries()) {
         const changed = Uint8Array.from(bytes)
         changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8))
         writeFileSync(join(folder, path), changed)
-        assertNamed(await judge(folder), path, at)
+        assertNamed(await judge(folder, onceWhole(path, nth)), path, at)
       }
     })
     test(`${path}: dropped, emptied, one byte less, one more`, async (t) => {
       const folder = copy(t)
-      for (const changed of [new Uint8Array(0), bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.of(0)])]) {
+      const changes = [new Uint8Array(0), bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.of(0)])]
+      for (const [nth, changed] of changes.entries()) {
         writeFileSync(join(folder, path), changed)
-        assertNamed(await judge(folder), path, changed.length)
+        assertNamed(await judge(folder, onceWhole(path, nth)), path, changed.length)
       }
       rmSync(join(folder, path))
       if (path === "checkpoint") assert.equal(await codeOf(() => judge(folder)), "NOT_FOUND")
-      else assertNamed(await judge(folder), path, "dropped")
+      else assertNamed(await judge(folder, onceWhole(path, 1)), path, "dropped")
     })
   }
 })
@@ -103,9 +112,20 @@ function assertNamed(report: AuditReport, path: string, about: unknown): void {
   assert.ok(report.findings.every(isThere), `${path} ${String(about)}: ${named(report).join("; ")}`)
 }
 
+/** By size. */
+const states = new Map<number, Promise<string>>()
+
 /** A state that has seen the honest log at that size. */
 async function seenAt(t: TestContext, size: number): Promise<string> {
-  const [state, folder] = [join(tempFolder(t), "state"), join(tempFolder(t), "log")]
+  const first = states.get(size) ?? see(size)
+  states.set(size, first)
+  const state = join(tempFolder(t), "state")
+  cpSync(await first, state, { recursive: true })
+  return state
+}
+
+async function see(size: number): Promise<string> {
+  const [state, folder] = [join(home, `state-${size}`), join(home, `log-${size}`)]
   writeLog(folder, made.log, size)
   assert.equal(auditExit(await judge(folder, { state })), 0)
   return state
