@@ -21,6 +21,7 @@ import { flipByte, made } from "../support/hostile.ts"
 import { type Client, makeHistories, newClient } from "../support/forked.ts"
 import { model, signFolder } from "../support/published.ts"
 import { codeOf, smallDisk, tempFolder } from "../support/temp.ts"
+import { some } from "../support/thorough.ts"
 
 const histories = await makeHistories({ after } as unknown as TestContext)
 const { main, older, fork, forkReceipt, world } = histories
@@ -143,7 +144,7 @@ suite("many at once", () => {
   })
   test("two histories at once, of one size or of two: never are both believed", async (t) => {
     const receipt = Buffer.from(receiptBytes(forkReceipt))
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < some(8, 4); round++) {
       const [honest, forked] = [await newClient(t, histories), await newClient(t, histories)]
       forked.show(fork)
       if (round % 2 === 0)
@@ -191,7 +192,7 @@ suite("many at once", () => {
         })
         if (registry === main) rmSync(state, { recursive: true, force: true })
       }`
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < some(6, 3); round++) {
       const args = ["--input-type=module", "-e", script, world.trust, state, older.url, main.url]
       const child = spawn(process.execPath, args, { cwd: import.meta.dirname, stdio: ["ignore", "pipe", "inherit"] })
       await new Promise((resolve) => child.stdout.once("data", resolve))

@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { after, before, test } from "node:test"
+import { compiled } from "../support/compile-cache.ts"
 import { blocksOf, readPage, repository, tableBelow } from "../support/markdown.ts"
 import { omsFile, omsFolder, omsModel } from "../support/oms.ts"
 
@@ -38,6 +39,7 @@ function run(script: string, exit: number): string {
     cwd: folder,
     encoding: "utf8",
     env: {
+      ...compiled,
       PATH: `${join(folder, "bin")}${delimiter}${process.env["PATH"] ?? ""}`,
       HOME: folder,
       WEIGHLOCK_HOME: join(folder, "home"),

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { after, before, test } from "node:test"
 import { makeExample, writeAll } from "../support/make-example.ts"
+import { compiled } from "../support/compile-cache.ts"
 import { blocksOf, readPage, repository } from "../support/markdown.ts"
 
 const blocks = blocksOf(readPage("trust.md"))
@@ -30,6 +31,7 @@ function runAs(person: string, script: string): { status: number | null; output:
     cwd: folder,
     encoding: "utf8",
     env: {
+      ...compiled,
       PATH: `${join(folder, "bin")}${delimiter}${process.env["PATH"] ?? ""}`,
       HOME: join(folder, person),
       WEIGHLOCK_HOME: join(folder, person),

@@ -35,6 +35,7 @@ import {
   signRoot,
   utf8,
 } from "../support/trust.ts"
+import { every, isThorough } from "../support/thorough.ts"
 
 const alice = ed25519Signer()
 const chain = await makeChain([alice])
@@ -62,34 +63,34 @@ function survivors(original: Uint8Array, open: (bytes: Uint8Array) => void, step
 test("envelope: as it is, it verifies", () => {
   assert.equal(check(chain, parseEnvelope(bytes)).model, "acme/mnist")
 })
-test(`bit flips: all ${8 * bytes.length} of an Ed25519 envelope are refused`, () => {
+test("bit flips: those of an Ed25519 envelope are refused", () => {
   assert.deepEqual(
-    survivors(bytes, (flipped) => check(chain, parseEnvelope(flipped))),
+    survivors(bytes, (flipped) => check(chain, parseEnvelope(flipped)), every(7)),
     [],
   )
 })
-test("bit flips: all of an ECDSA P-256 envelope are refused", async () => {
+test("bit flips: those of an ECDSA P-256 envelope are refused", async () => {
   const carol = p256Signer()
   const own = await makeChain([carol])
   const signed = formatEnvelope(await signDraft([carol]))
   assert.equal(check(own, parseEnvelope(signed)).version, "1.2.0")
   assert.deepEqual(
-    survivors(signed, (flipped) => check(own, parseEnvelope(flipped))),
+    survivors(signed, (flipped) => check(own, parseEnvelope(flipped)), every(7)),
     [],
   )
 })
-test("bit flips: a logged bundle's, one in every third byte, are refused", () => {
+test("bit flips: those of a logged bundle are refused", () => {
   const bundle = formatBundle(logged(chain, envelope))
   checkBundle(chain, parseBundle(bundle))
   assert.deepEqual(
-    survivors(bundle, (flipped) => checkBundle(chain, parseBundle(flipped)), 23),
+    survivors(bundle, (flipped) => checkBundle(chain, parseBundle(flipped)), isThorough ? 23 : 89),
     [],
   )
 })
 const root = await signRoot(rootJson([alice]), [alice])
-test(`bit flips: all ${8 * root.length} of a trust root are refused, held as a file`, () => {
+test("bit flips: those of a trust root are refused, held as a file", () => {
   assert.deepEqual(
-    survivors(root, (flipped) => openTrustChain([flipped], { by: "file" })),
+    survivors(root, (flipped) => openTrustChain([flipped], { by: "file" }), every(7)),
     [],
   )
 })

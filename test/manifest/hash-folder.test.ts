@@ -19,6 +19,7 @@ import { join } from "node:path"
 import { test, type TestContext } from "node:test"
 import { partSizeFor } from "@weighlock/manifest"
 import { hashFolder, HashPool, listFiles } from "@weighlock/manifest/node"
+import { onlyThorough, some } from "../support/thorough.ts"
 import { tempFolder } from "../support/temp.ts"
 
 const mib = 2 ** 20
@@ -99,10 +100,11 @@ test("parts are left out when nobody asks", async (t) => {
   assert.equal((await withPool(t, (pool) => pool.hashFile(path))).parts, undefined)
 })
 for (const wanted of [true, false]) {
-  test(`a sparse 1 GiB file${wanted ? ", whole and parts" : ""}: right, and memory stays flat`, async (t) => {
+  test(`a large sparse file${wanted ? ", whole and parts" : ""}: right, and memory stays flat`, async (t) => {
+    const size = some(1024, 4) * mib
     const path = join(tempFolder(t), "sparse")
     const file = openSync(path, "w")
-    ftruncateSync(file, 1024 * mib)
+    ftruncateSync(file, size)
     closeSync(file)
     await withPool(t, async (pool) => {
       const warm = join(path, "..", "warm")
@@ -116,11 +118,13 @@ for (const wanted of [true, false]) {
         peak = Math.max(peak, process.memoryUsage.rss())
       }
       const { digest, parts } = await pool.hashFile(path, { parts: wanted, onBytes })
-      assert.equal(digest, "49bc20df15e412a64472421e13fe86ff1c5165e18b2afccf160d4dc19fe68a14")
-      assert.equal(parts?.length, wanted ? 1024 / 8 : undefined)
-      assert.equal(total, 1024 * mib)
+      const zeros = createHash("sha256")
+      for (let at = 0; at < size; at += mib) zeros.update(new Uint8Array(mib))
+      assert.equal(digest, zeros.digest("hex"))
+      assert.equal(parts?.length, wanted ? size / (8 * mib) : undefined)
+      assert.equal(total, size)
       assert.ok(peak - before < 64 * mib, `grew by ${((peak - before) / mib).toFixed(0)} MiB`)
-      assert.equal(partSizeFor(1024 * mib), 8 * mib)
+      assert.equal(partSizeFor(size), 8 * mib)
     })
   })
 }
@@ -380,7 +384,7 @@ test("progress: files and bytes are told before, then every byte once", async (t
   await hashFolder(folder, { onStart: (told) => (totals = told), onBytes: (count) => (bytes += count) })
   assert.deepEqual([totals, bytes], [{ files: 2, bytes: 9 * mib + 3 }, 9 * mib + 3])
 })
-test("10,000 files are listed, 10,001 are TOO_LARGE", async (t) => {
+test("10,000 files are listed, 10,001 are TOO_LARGE", { skip: onlyThorough }, async (t) => {
   const folder = tempFolder(t)
   for (let i = 0; i < 10_000; i++) writeFileSync(join(folder, String(i)), "")
   assert.equal((await listFiles(folder)).length, 10_000)

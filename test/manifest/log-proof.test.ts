@@ -44,6 +44,7 @@ import {
   signRoot,
   utf8,
 } from "../support/trust.ts"
+import { every } from "../support/thorough.ts"
 
 const [alice, bob] = [ed25519Signer(), ed25519Signer()]
 const chain = await makeChain([alice, bob])
@@ -104,10 +105,10 @@ const bytesOf = (bundle: Bundle): { entry: Uint8Array; proof: string } => ({
 })
 const { entry, proof } = bytesOf(bundle)
 
-test("refused: each bit of the entry flipped, and each cut of it", () => {
+test("refused: bits of the entry flipped, and cuts of it", () => {
   const claim = { index: at, size: log.size, root: log.checkpoint().root, proof: log.inclusion(at) }
   verifyInclusion({ ...claim, leaf: hashLeaf(entry) })
-  for (let bit = 0; bit < entry.length * 8; bit += 1) {
+  for (let bit = 0; bit < entry.length * 8; bit += every(5)) {
     const bad = Uint8Array.from(entry)
     bad[bit >> 3] = (bad[bit >> 3] ?? 0) ^ (1 << (bit & 7))
     assert.throws(() => verifyInclusion({ ...claim, leaf: hashLeaf(bad) }), { code: "PROOF_INVALID" })
@@ -119,8 +120,8 @@ test("refused: each bit of the entry flipped, and each cut of it", () => {
   }
   assert.throws(() => look({ ...bundle, entry: Uint8Array.of(...entry, 0x0a) }), logInvalid)
 })
-test("refused: each character of the proof changed, dropped and doubled", () => {
-  for (let at = 0; at < proof.length; at++) {
+test("refused: characters of the proof changed, dropped and doubled", () => {
+  for (let at = 0; at < proof.length; at += every(5)) {
     const [before, here, after] = [proof.slice(0, at), proof.charCodeAt(at), proof.slice(at + 1)]
     const spellings = [before + after, before + String.fromCharCode(here, here) + after]
     for (let bit = 0; bit < 7; bit++) spellings.push(before + String.fromCharCode(here ^ (1 << bit)) + after)

@@ -8,10 +8,13 @@ import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 
 import { Peer, describe, firstLine, makeWorld, random } from "./support.ts"
+import { onlyThorough } from "../support/thorough.ts"
 
 const size = 256 * 2 ** 20
 
-test("256 MiB in and out", { skip: process.platform !== "linux" }, async (t) => {
+const skip = onlyThorough || (process.platform !== "linux" && "not checked: /proc is needed to see memory")
+
+test("256 MiB in and out", { skip }, async (t) => {
   const world = await makeWorld(t)
   const script = fileURLToPath(new URL("serve-child.ts", import.meta.url))
   const child = spawn(process.execPath, [script, join(world.folder, "data"), world.trust], {

@@ -1,0 +1,18 @@
+/**
+ * Some tests go over all there is of a kind: every bit of a file, every character there is, a gigabyte. `pnpm test` takes a
+ * share of that, evenly spread; `pnpm test:thorough` runs the files that import this one with all of it.
+ */
+export const isThorough: boolean = process.env["WEIGHLOCK_THOROUGH"] === "1"
+
+/** How far to go from one to the next: to the next of all in the thorough form. Odd shares meet every bit of a byte. */
+export function every(share: number): number {
+  return isThorough ? 1 : share
+}
+
+/** How many of `all` to try, at least one. */
+export function some(all: number, share: number): number {
+  return isThorough ? all : Math.max(1, Math.ceil(all / share))
+}
+
+/** For what is worth nothing in part. */
+export const onlyThorough: string | false = !isThorough && "only in the thorough form: pnpm test:thorough"
