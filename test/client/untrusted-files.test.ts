@@ -1,11 +1,12 @@
 /** What a log, a folder or a file says by itself is worth nothing: histories, exports, proofs and evidence. */
 import assert from "node:assert/strict"
 import { appendFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
-import { type FileHandle, open } from "node:fs/promises"
+import { open } from "node:fs/promises"
 import { join } from "node:path"
 import { suite, test } from "node:test"
 import { exportLog, modelHistory, verifyLogProof } from "@weighlock/client"
 import { encodeBase64, type Envelope, type TrustRoot } from "@weighlock/manifest"
+import { readWhole } from "@weighlock/node"
 import { type Checkpoint, formatProof, parseProof } from "@weighlock/tlog"
 import { logFiles, makeLog, signPublish } from "../support/log-folder.ts"
 import { codeOf, tempFolder } from "../support/temp.ts"
@@ -15,7 +16,6 @@ import { json, startTiny } from "./tiny-registry.ts"
 
 const own = async (name: string): Promise<unknown> =>
   await import(new URL(`../../packages/client/src/${name}`, import.meta.url).href)
-const { readWhole } = (await own("durable.ts")) as { readWhole: (file: FileHandle) => Promise<Uint8Array | null> }
 const { keepEvidence } = (await own("evidence.ts")) as {
   keepEvidence: (folder: string, found: Contradiction, log: TrustRoot["log"]) => Promise<string | null>
 }

@@ -13,7 +13,6 @@ import {
   parsePrivateKey,
   readKeyFile,
   signerFor,
-  writeKeyFile,
 } from "@weighlock/manifest/node"
 import { utf8 } from "../support/trust.ts"
 import { tempFolder } from "../support/temp.ts"
@@ -168,17 +167,6 @@ for (const [why, pem] of Object.entries(texts)) {
   test(`key refused: ${why}`, () => assert.throws(() => parsePrivateKey(pem, null), bad))
 }
 
-test("files: written 0600, whole, never over another, nothing left beside", async (t) => {
-  const folder = tempFolder(t)
-  const path = join(folder, "alice.pem")
-  const pem = formatPrivateKey(ed, null)
-  await writeKeyFile(path, pem)
-  assert.equal(statSync(path).mode & 0o777, 0o600)
-  assert.equal(await readKeyFile(path), pem)
-  await assert.rejects(writeKeyFile(path, "other"), { code: "EEXIST" })
-  assert.equal(await readKeyFile(path), pem)
-  assert.deepEqual(readdirSync(folder), ["alice.pem"])
-})
 for (const mode of [0o644, 0o640, 0o604, 0o620, 0o602, 0o610, 0o777]) {
   test(`files refused: mode ${mode.toString(8)}`, async (t) => {
     const path = join(tempFolder(t), "key.pem")

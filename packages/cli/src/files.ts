@@ -1,6 +1,6 @@
-/** Small files the CLI writes for the user: whole or not at all, and never over what is there. */
-import { randomBytes } from "node:crypto"
-import { link, open, readFile, rename, stat, unlink } from "node:fs/promises"
+/** Small files the CLI reads and writes for the user: written whole or not at all, and never over what is there unasked. */
+import { readFile, stat } from "node:fs/promises"
+import * as durable from "@weighlock/node"
 import { CliError } from "./errors.ts"
 
 /** Throws NOT_FOUND unless something is there. */
@@ -17,45 +17,32 @@ export async function readInput(path: string): Promise<Uint8Array> {
   })
 }
 
-/** Creates `path`. Throws CONFLICT when it exists. */
+/** Makes `path`, durably. Throws CONFLICT when it exists. */
 export async function createFile(path: string, content: Uint8Array | string, mode = 0o644): Promise<void> {
-  await viaTemporary(path, content, mode, async (temporary) => {
-    await link(temporary, path).catch((cause: unknown) => {
-      if ((cause as NodeJS.ErrnoException).code === "EEXIST")
-        throw new CliError("CONFLICT", `${path} is there already`, {
-          cause,
-          hint: "it is never overwritten; move it away, or name another place",
-        })
-      throw cause
-    })
-    await unlink(temporary)
+  if (await createStateFile(path, content, mode)) return
+  throw new CliError("CONFLICT", `${path} is there already`, {
+    hint: "it is never overwritten; move it away, or name another place",
   })
 }
 
-/** Replaces the content of `path` in one step. */
+/** Replaces the content of `path` in one step, durably. */
 export async function replaceFile(path: string, content: Uint8Array | string, mode = 0o644): Promise<void> {
-  await viaTemporary(path, content, mode, (temporary) => rename(temporary, path))
+  await durable.replaceFile(path, content, { mode }).catch(unwritable(path))
 }
 
-async function viaTemporary(
-  path: string,
-  content: Uint8Array | string,
-  mode: number,
-  place: (temporary: string) => Promise<void>,
-): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
-  try {
-    const file = await open(temporary, "wx", mode)
-    try {
-      await file.writeFile(content)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await place(temporary)
-  } catch (cause) {
-    await unlink(temporary).catch(() => undefined)
-    if (cause instanceof CliError) throw cause
+/** Makes `path`, by default for the owner only, durably; `false` when it exists. */
+export async function createStateFile(path: string, content: Uint8Array | string, mode = 0o600): Promise<boolean> {
+  return await durable.createFile(path, content, { mode }).catch(unwritable(path))
+}
+
+/** Makes a folder of the user's own state, 0700, durably. */
+export async function makeStateFolder(path: string): Promise<void> {
+  await durable.makeFolder(path).catch(unwritable(path))
+}
+
+/** STATE_UNUSABLE, with the system's reason. */
+function unwritable(path: string): (cause: unknown) => never {
+  return (cause) => {
     throw new CliError("STATE_UNUSABLE", `cannot write ${path}: ${(cause as Error).message}`, { cause })
   }
 }

@@ -1,5 +1,5 @@
 /** The user's own keys: `$WEIGHLOCK_HOME/keys/<label>.pem`, 0600. */
-import { mkdir, readdir } from "node:fs/promises"
+import { readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { ManifestError, parseLabel, type PublicKey, type Signer } from "@weighlock/manifest"
 import {
@@ -9,9 +9,9 @@ import {
   parsePrivateKey,
   readKeyFile,
   signerFor,
-  writeKeyFile,
 } from "@weighlock/manifest/node"
 import { CliError, usage } from "./errors.ts"
+import { createStateFile, makeStateFolder } from "./files.ts"
 import { askHidden } from "./prompt.ts"
 import { secret, type Settings } from "./settings.ts"
 
@@ -28,18 +28,14 @@ export function keyPath(settings: Settings, label: string): string {
 export async function newKey(settings: Settings, label: string, options: KeyOptions): Promise<Signer> {
   const path = keyPath(settings, label)
   const passphrase = options.passphrase ? await newPassphrase(settings, options) : null
-  await mkdir(join(settings.home, "keys"), { recursive: true, mode: 0o700 })
+  await makeStateFolder(join(settings.home, "keys"))
   const key = generateEd25519()
-  await writeKeyFile(path, formatPrivateKey(key, passphrase)).catch((cause: unknown) => {
-    if ((cause as NodeJS.ErrnoException).code === "EEXIST") throw keyExists(path, cause)
-    throw new CliError("STATE_UNUSABLE", `cannot write ${path}: ${(cause as Error).message}`, { cause })
-  })
+  if (!(await createStateFile(path, formatPrivateKey(key, passphrase)))) throw keyExists(path)
   return signerFor(key)
 }
 
-export function keyExists(path: string, cause?: unknown): CliError {
+export function keyExists(path: string): CliError {
   return new CliError("CONFLICT", `there is a key already: ${path}`, {
-    cause,
     hint: "keys are never overwritten; choose another label",
   })
 }

@@ -40,7 +40,10 @@ export function diskError(error: unknown, code: "CACHE_UNUSABLE" | "TARGET_UNUSA
   const { syscall, code: errno } = error as NodeJS.ErrnoException
   if (!(error instanceof Error) || error instanceof CodedError || syscall === undefined) return error as Error
   const isFull = errno === "ENOSPC" || errno === "EDQUOT"
-  return new ClientError(isFull ? "NO_SPACE" : code, `cannot write ${path}: ${errno}`, { cause: error })
+  const isMount = errno === "EBUSY" || errno === "EXDEV"
+  return new ClientError(isFull ? "NO_SPACE" : code, `cannot write ${path}: ${isMount ? error.message : errno}`, {
+    cause: error,
+  })
 }
 
 export function unavailable(message: string, options: CodedErrorOptions = {}): ClientError {

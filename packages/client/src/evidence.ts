@@ -8,13 +8,12 @@
  *         proof.json        for a fork: the root that the later state has for the earlier size, proven
  *         README.txt        how to check it
  */
-import { createHash, randomBytes } from "node:crypto"
-import { mkdir, readdir, rename, rm } from "node:fs/promises"
+import { createHash } from "node:crypto"
+import { mkdir, readdir, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { canonicalJson, decodeUtf8, encodeBase64, type TrustRoot } from "@weighlock/manifest"
-import { makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { createFile, makeFolder, moveDurably, temporaryIn } from "@weighlock/node"
 import type { Hash } from "@weighlock/tlog"
-import { createFile, temporarySuffix } from "./durable.ts"
 import type { SignedCheckpoint } from "./seen.ts"
 
 /** Of each code: a log that contradicts itself at every question must not fill the disk, nor rollbacks hide a fork. */
@@ -55,16 +54,15 @@ export async function keepEvidence(all: string, found: Contradiction, log: Trust
 }
 
 async function createFolder(path: string, texts: readonly [string, string][]): Promise<void> {
-  const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}${temporarySuffix}`)
+  const temporary = temporaryIn(dirname(path))
   try {
     await mkdir(temporary, { mode: 0o700 })
-    for (const [name, text] of texts) await createFile(join(temporary, name), Buffer.from(text))
-    await rename(temporary, path)
+    for (const [name, text] of texts) await createFile(join(temporary, name), text)
+    await moveDurably(temporary, path)
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw error
   }
-  await syncFolder(dirname(path))
 }
 
 function digestOf({ seen, shown }: Contradiction): string {

@@ -12,7 +12,7 @@
 import { mkdir } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { type Leaf, limits, ManifestError, parseLeaf, sha256Hex } from "@weighlock/manifest"
-import { makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { createFile, makeFolder, replaceFile, syncFolder } from "@weighlock/node"
 import {
   encodeBase64,
   GrowingTree,
@@ -27,7 +27,6 @@ import {
 import { requireSignedBundle, TileCache } from "./audit/bundle-proof.ts"
 import { readBounded } from "./audit/source.ts"
 import { forEach } from "./at-once.ts"
-import { createFile, replaceFile } from "./durable.ts"
 import { ClientError, diskError } from "./errors.ts"
 import { proveGrowth, requireNotShrunk } from "./growth.ts"
 import { readHead } from "./log.ts"
@@ -104,7 +103,7 @@ class Export {
     for (const [level, hashes] of this.#unfinished.entries())
       if (level > 0 && hashes.length > 0) await this.#closeTile(level)
     for (const folder of this.#folders) await syncFolder(folder)
-    await replaceFile(join(this.#folder, "checkpoint"), Buffer.from(note), 0o644)
+    await replaceFile(join(this.#folder, "checkpoint"), note, { mode: 0o644 })
     return {
       folder: this.#folder,
       origin,
@@ -219,7 +218,7 @@ class Export {
     if (!this.#folders.has(folder)) await mkdir(folder, { recursive: true })
     for (let one = folder; !this.#folders.has(one) && one.startsWith(this.#folder); one = dirname(one))
       this.#folders.add(one)
-    if (await createFile(full, bytes, 0o644, "later")) this.#files++
+    if (await createFile(full, bytes, { mode: 0o644, folder: "later" })) this.#files++
     else if (!Buffer.from(await readBounded(full, bytes.length)).equals(bytes)) throw conflict(full)
   }
 }

@@ -1,10 +1,10 @@
 /** From a reference to verified bytes, in memory for a loader or in a folder for whoever needs files. */
 import { randomBytes } from "node:crypto"
-import { constants } from "node:fs"
-import { chmod, type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises"
+import { chmod, type FileHandle, link, lstat, mkdir, readdir, rm, stat, unlink } from "node:fs/promises"
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
 import { HashReader } from "@weighlock/manifest/node"
+import { makeFolder, moveDurably, syncFile, syncFolder } from "@weighlock/node"
 import { forEach } from "./at-once.ts"
 import { downloadMissing, type Fetching, type Fresh } from "./download.ts"
 import { ClientError, diskError } from "./errors.ts"
@@ -74,8 +74,11 @@ export async function pullModel(reference: string, folder: string, options: Clie
       for (const path of folders) await mkdir(path, { recursive: true })
       const have = await intoFolder(session, manifest, temporary)
       await downloadMissing(session, manifest.resources, { sync: true, have })
-      await syncAll([...manifest.resources.map(({ name }) => pathBelow(temporary, name)), ...folders])
-      await rename(temporary, target)
+      await syncAll(
+        manifest.resources.map(({ name }) => pathBelow(temporary, name)),
+        folders,
+      )
+      await moveDurably(temporary, target)
     } catch (error) {
       await rm(temporary, { recursive: true, force: true })
       throw diskError(error, "TARGET_UNUSABLE", target)
@@ -119,7 +122,7 @@ const siblingSuffix = ".pull"
 
 async function makeSibling(target: string): Promise<string> {
   try {
-    await mkdir(dirname(target), { recursive: true })
+    await makeFolder(dirname(target), 0o777)
     // Not mkdtemp: its 0700 would stay with the pulled folder.
     const sibling = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}${siblingSuffix}`)
     await mkdir(sibling)
@@ -208,15 +211,9 @@ function foldersOf(folder: string, resources: readonly Resource[]): string[] {
 }
 
 /** Together and last: the file system writes many files in one go, where one by one each would wait for the disk. */
-async function syncAll(paths: readonly string[]): Promise<void> {
-  await forEach(paths, 16, async (path) => {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-    try {
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-  })
+async function syncAll(files: readonly string[], folders: readonly string[]): Promise<void> {
+  await forEach(files, 16, syncFile)
+  await forEach(folders, 16, syncFolder)
 }
 
 /** Others may prune the cache between a download and its reading: that often it is fetched again. */

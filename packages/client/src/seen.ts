@@ -14,9 +14,8 @@ import { type FileHandle, lstat, open, readdir, unlink } from "node:fs/promises"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import { decodeUtf8, limits, type TrustChain } from "@weighlock/manifest"
-import { makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { createFile, makeFolder, readWhole, syncFolder } from "@weighlock/node"
 import { type Checkpoint, emptyCheckpoint, equalHashes, openCheckpoint } from "@weighlock/tlog"
-import { createFile, readWhole } from "./durable.ts"
 import { ClientError } from "./errors.ts"
 
 /** A checkpoint and the signed note that says it; `null` is the empty log, which nobody needs to sign. */

@@ -2,7 +2,7 @@
 import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 
-import { makeFolder } from "@weighlock/manifest/node"
+import { makeFolder } from "@weighlock/node"
 import type { OpenedConfig } from "./config.ts"
 import { RegistryError } from "./errors.ts"
 import { CheckpointCopy } from "./log/checkpoint-copy.ts"

@@ -1,13 +1,13 @@
 /** `weighlock import oms PATH --bundle model.sig --as ns/name@1.0.0`: what another tool signed, signed anew under our name. */
 import { createHash } from "node:crypto"
-import { lstat, mkdir } from "node:fs/promises"
+import { lstat } from "node:fs/promises"
 import { join } from "node:path"
 import { ManifestError, type Resource } from "@weighlock/manifest"
 import type { OmsSigner } from "@weighlock/manifest/node"
 import type { Command } from "commander"
 import { type Context, openContext } from "../context.ts"
 import { nameOf, summary } from "../describe.ts"
-import { CliError, usage } from "../errors.ts"
+import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
 import type { ForeignModel, OmsFlags } from "../oms.ts"
 import type { Signed, SignFlags } from "../signing.ts"
@@ -104,11 +104,9 @@ function requireSame(resources: readonly Resource[], { oms }: ForeignModel): voi
 
 /** Beside the receipts, not in the model: a further file there would no longer be what was signed. */
 async function keepOriginal(context: Context, { bytes }: ForeignModel): Promise<string> {
-  const { replaceFile } = await import("../files.ts")
+  const { makeStateFolder, replaceFile } = await import("../files.ts")
   const folder = join(context.settings.home, "provenance")
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    throw new CliError("STATE_UNUSABLE", `cannot make ${folder}`, { cause })
-  })
+  await makeStateFolder(folder)
   const path = join(folder, `${createHash("sha256").update(bytes).digest("hex")}.sig`)
   await replaceFile(path, bytes)
   return path

@@ -1,6 +1,7 @@
 /** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
-import { access, mkdir, readFile } from "node:fs/promises"
+import { access, readFile } from "node:fs/promises"
 import { join } from "node:path"
+import { makeFolder } from "@weighlock/node"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
 import { CliError, usage } from "../errors.ts"
@@ -40,19 +41,19 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
     logKey: join(folder, "log-key.pem"),
     settings: join(folder, "weighlock.toml"),
   }
-  for (const path of Object.values(paths)) await requireAbsent(path)
-  await mkdir(folder, { recursive: true })
+  await requireAbsent(paths)
+  await makeFolder(folder, 0o777)
 
   const made = await (flags.from === undefined
     ? fresh(context, registry, flags)
     : byHand(context, registry, flags.from, flags))
   const envelope = await signEnvelope({ payloadType: trustRootPayloadType, payload: made.payload }, made.signers)
   if (made.logKeyPem !== null) await createFile(paths.logKey, made.logKeyPem, 0o600)
-  await createFile(paths.trust, formatEnvelope(envelope))
   await createFile(
     paths.settings,
     `# Weighlock settings; paths are relative to this file.\ntrust = "trust.json"\nkey = "${made.label}"\n# registry = "${registry.startsWith("localhost") ? "http" : "https"}://${registry}"\n`,
   )
+  await createFile(paths.trust, formatEnvelope(envelope)) // last: with it everything is there
 
   const { digest, root } = parseTrustRoot(made.payload)
   context.out.result({
@@ -148,11 +149,21 @@ async function newLogKey(registry: string): Promise<{ vkey: string; pem: string 
   return { vkey: formatVkey(`${registry}/log`, derivePublicKey(key).bytes), pem: formatPrivateKey(key, null) }
 }
 
-async function requireAbsent(path: string): Promise<void> {
-  const isThere = await access(path).then(
+/** Throws CONFLICT. The trust root is written last: where it is absent, the others are nobody's. */
+async function requireAbsent(paths: { readonly trust: string; readonly [name: string]: string }): Promise<void> {
+  const there: string[] = []
+  for (const path of Object.values(paths)) if (await exists(path)) there.push(path)
+  const [path] = there
+  if (path === undefined) return
+  const hint = there.includes(paths.trust)
+    ? "init never overwrites; choose another folder"
+    : `if an init that was stopped has left it, no registry knows it: remove it; else choose another folder`
+  throw new CliError("CONFLICT", `${path} is there already`, { hint })
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
     () => true,
     () => false,
   )
-  if (isThere)
-    throw new CliError("CONFLICT", `${path} is there already`, { hint: "init never overwrites; choose another folder" })
 }

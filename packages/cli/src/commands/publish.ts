@@ -1,5 +1,4 @@
 /** `weighlock publish`: sign, upload what is missing, post the envelope, keep the verified receipt. */
-import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import type { ClientOptions, Published } from "@weighlock/client"
@@ -7,7 +6,6 @@ import type { Draft, Envelope, Manifest } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { type Context, openClient, openContext } from "../context.ts"
 import { logged, nameOf, placeOf, summary } from "../describe.ts"
-import { CliError } from "../errors.ts"
 import type { Io } from "../io.ts"
 import type { Signed, SignFlags } from "../signing.ts"
 import { signing } from "./signing-options.ts"
@@ -110,11 +108,9 @@ function sameBut(draft: Draft, manifest: Manifest): boolean {
 
 async function keepReceipt(context: Context, published: Published): Promise<string> {
   const { receiptBytes } = await import("@weighlock/client")
-  const { replaceFile } = await import("../files.ts")
+  const { makeStateFolder, replaceFile } = await import("../files.ts")
   const folder = join(context.settings.home, "receipts")
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    throw new CliError("STATE_UNUSABLE", `cannot make ${folder}`, { cause })
-  })
+  await makeStateFolder(folder)
   const path = join(folder, `${published.manifest.digest}.json`)
   await replaceFile(path, receiptBytes(published))
   return path

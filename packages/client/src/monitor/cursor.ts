@@ -7,11 +7,10 @@
  *      "standing":["STALE"],"trust":"<the trust root, base64>"}
  */
 import { canonicalJson, encodeBase64, openTrustChain, parseCanonical, type TrustChain } from "@weighlock/manifest"
-import { makeFolder } from "@weighlock/manifest/node"
+import { makeFolder, replaceFile } from "@weighlock/node"
 import { type Checkpoint, emptyCheckpoint, type Hash, openCheckpoint } from "@weighlock/tlog"
 import { dirname } from "node:path"
 import { readBounded } from "../audit/source.ts"
-import { replaceFile } from "../durable.ts"
 import { ClientError } from "../errors.ts"
 import { asMembers, bytesOf, countOf, listOf, textOf } from "../json-answer.ts"
 

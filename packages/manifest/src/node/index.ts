@@ -1,6 +1,5 @@
 export type { Certificate } from "./certificate.ts"
 export { type CertifiedSigner, openCertificateChain, parseRoots } from "./certificate-chain.ts"
-export { makeFolder, syncFolder } from "./durable-folder.ts"
 export { type FolderOptions, hashFiles, type HashFilesOptions, hashFolder } from "./hash-folder.ts"
 export { type FileDigests, type HashOptions, HashPool } from "./hash-pool.ts"
 export { type Hashed, HashReader, type Reading, type ReadOptions } from "./hash-reader.ts"
@@ -24,5 +23,4 @@ export {
   parsePrivateKey,
   readKeyFile,
   signerFor,
-  writeKeyFile,
 } from "./private-key.ts"

@@ -16,7 +16,7 @@ import {
   scryptSync,
   sign,
 } from "node:crypto"
-import { constants, linkSync, unlinkSync } from "node:fs"
+import { constants } from "node:fs"
 import { open } from "node:fs/promises"
 import { enrolSpki, formatPem, ManifestError, type PublicKey, type Signer } from "../index.ts"
 import { der, integer, octets, oid, readDer, sequence } from "./der.ts"
@@ -89,20 +89,6 @@ export function signerFor(key: KeyObject): Signer {
 /** The public half is always derived, never read from beside the private one. */
 export function derivePublicKey(key: KeyObject): PublicKey {
   return enrolSpki(createPublicKey(key).export({ type: "spki", format: "der" }))
-}
-
-/** Creates `path` with mode 0600, whole or not at all; never overwrites (EEXIST). */
-export async function writeKeyFile(path: string, pem: string): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
-  const file = await open(temporary, "wx", 0o600)
-  try {
-    await file.writeFile(pem)
-    await file.sync()
-    linkSync(temporary, path)
-  } finally {
-    await file.close()
-    unlinkSync(temporary)
-  }
 }
 
 /** Refuses a file that others may read, that is not a regular file, or that is absurdly large (KEY_FILE_INVALID). */

@@ -1,9 +1,9 @@
 /** Copies blobs from one folder to another as far as they are what they should be; each is hashed while it is copied. */
 import { createHash } from "node:crypto"
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises"
+import { type FileHandle, open, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 
-import { makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { makeFolder, moveDurably } from "@weighlock/node"
 import type { BlobFacts } from "../store/ledger.ts"
 import type { BlobSource } from "./examine/blob-files.ts"
 
@@ -77,8 +77,7 @@ export class BlobCopier implements BlobTaker {
       const digest = await copyAndHash(source, file, size)
       if (digest !== sha256) return false
       await file.sync()
-      await rename(fresh, target)
-      await syncFolder(folder)
+      await moveDurably(fresh, target)
       return true
     } finally {
       await Promise.all([source.close(), file.close()])

@@ -15,7 +15,7 @@ import { readSync } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { dirname } from "node:path"
 
-import { makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { createFile, makeFolder } from "@weighlock/node"
 import { RegistryError } from "../errors.ts"
 import { type WriterLock, lockWriter } from "../store/writer-lock.ts"
 
@@ -100,9 +100,6 @@ async function openExisting(path: string, flags: "r" | "r+"): Promise<FileHandle
 
 async function make(path: string): Promise<FileHandle> {
   await makeFolder(dirname(path))
-  const file = await open(path, "wx+", 0o644)
-  await file.write(Buffer.alloc(2 * slotSize), 0, 2 * slotSize, 0)
-  await file.sync()
-  await syncFolder(dirname(path))
-  return file
+  await createFile(path, Buffer.alloc(2 * slotSize), { mode: 0o644 })
+  return await open(path, "r+")
 }

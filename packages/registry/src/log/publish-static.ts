@@ -8,11 +8,11 @@
  * Files are made once and never changed: the same again is fine, another is fatal. Everything a checkpoint needs is durable
  * before the checkpoint is there. The checkpoint in the folder says how far it is, so a stopped registry goes on from there.
  */
-import { readFile, rename, rm, writeFile } from "node:fs/promises"
+import { readFile, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 
 import { parseLeaf } from "@weighlock/manifest"
-import { makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { createFile, makeFolder, replaceFile, syncFolder } from "@weighlock/node"
 import {
   type Tile,
   openCheckpoint,
@@ -75,8 +75,7 @@ export class StaticLog {
     const folders = new Set<string>()
     for (const tile of tiles) await this.#publishTile(tile, folders)
     for (const each of folders) await syncFolder(each)
-    await replaceFile(join(folder, "checkpoint"), Buffer.from(note))
-    await syncFolder(folder)
+    await replaceFile(join(folder, "checkpoint"), note, { mode: 0o644 })
     await this.#removePartial(tiles)
     this.#size = size
     this.#note = note
@@ -126,19 +125,9 @@ async function createOnce(root: string, path: string, bytes: Uint8Array, folders
   const target = join(root, path)
   if (!folders.has(dirname(target))) await makeFolder(dirname(target), forEveryone)
   folders.add(dirname(target))
-  const existing = await readFile(target).catch(absent)
-  if (existing !== null) {
-    if (Buffer.compare(existing, bytes) === 0) return
+  if (await createFile(target, bytes, { mode: 0o644, folder: "later" })) return
+  if (Buffer.compare(await readFile(target), bytes) !== 0)
     throw new RegistryError("STORE_FAILED", `${target} was published with another content`)
-  }
-  await replaceFile(target, bytes)
-}
-
-/** Whole or not at all: nobody serves half a tile. */
-async function replaceFile(target: string, bytes: Uint8Array): Promise<void> {
-  const fresh = `${target}.new`
-  await writeFile(fresh, bytes, { mode: 0o644, flush: true })
-  await rename(fresh, target)
 }
 
 function absent(error: unknown): null {

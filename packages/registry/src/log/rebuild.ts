@@ -9,11 +9,11 @@
  *
  * A source that is behind what was published makes nothing either: see newest-known.ts.
  */
-import { readdir, rename, rm } from "node:fs/promises"
+import { readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 
 import { encodeBase64 } from "@weighlock/manifest"
-import { makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { makeFolder, moveDurably } from "@weighlock/node"
 
 import { openTrust } from "../config.ts"
 import { RegistryError } from "../errors.ts"
@@ -98,8 +98,7 @@ async function rebuildAlone(
     await proveStart({ rows: ledger.rows(), trustChain, copy: checkpointCopy }) // a copy that knows more entries refuses
     if (bucket) await writeStoreRecord(data, bucket.record)
     await ledger.close()
-    await rename(path, join(data, "ledger.sqlite"))
-    await syncFolder(data)
+    await moveDurably(path, join(data, "ledger.sqlite"))
     return { size: checkpoint.size, root: encodeBase64(checkpoint.root), ...rebuilding.counts() }
   } catch (error) {
     await ledger.close()

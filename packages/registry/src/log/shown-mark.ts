@@ -6,10 +6,10 @@
  * A registry that is then started with `require` must not show less. It shows the newest as it was, until the witnesses have
  * caught up with that; from then on nothing needs to be remembered.
  */
-import { access, rm, writeFile } from "node:fs/promises"
+import { access, rm } from "node:fs/promises"
 import { join } from "node:path"
 
-import { syncFolder } from "@weighlock/manifest/node"
+import { createFile } from "@weighlock/node"
 import type { WitnessMode } from "./served.ts"
 
 export class ShownMark {
@@ -29,8 +29,7 @@ export class ShownMark {
       () => false,
     )
     if (isThere || mode === "require") return new ShownMark(path, isThere)
-    await writeFile(path, "")
-    await syncFolder(data)
+    await createFile(path, "", { mode: 0o644 })
     return new ShownMark(path, true)
   }
 

@@ -6,11 +6,12 @@
  *
  * Into place by rename, which is atomic and heals a file that a crash left without its ledger row.
  */
-import { access, open, rename, rm } from "node:fs/promises"
+import { access, open, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Readable } from "node:stream"
 
-import { type HashPool, makeFolder, syncFolder } from "@weighlock/manifest/node"
+import { type HashPool } from "@weighlock/manifest/node"
+import { makeFolder, moveDurably } from "@weighlock/node"
 
 import { RegistryError } from "../errors.ts"
 import type { RegistryGrants } from "../grants.ts"
@@ -125,8 +126,7 @@ export class FolderBlobStore implements BlobStore {
     const folder = dirname(path)
     await makeFolder(folder)
     if ((await sizeOf(path)) === null) await rm(path, { recursive: true, force: true }) // not a regular file
-    await rename(data, path)
-    await syncFolder(folder)
+    await moveDurably(data, path)
   }
 
   async remove(sha256: string): Promise<void> {

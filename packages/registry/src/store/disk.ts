@@ -1,5 +1,5 @@
 /** What the blob store asks of the disk: a file that is absent is no fault, any other refusal is UNAVAILABLE. */
-import { access, lstat, open } from "node:fs/promises"
+import { access, lstat } from "node:fs/promises"
 
 import { isSha256Hex } from "@weighlock/manifest"
 
@@ -8,15 +8,6 @@ import { RegistryError } from "../errors.ts"
 export function requireHex(text: string): string {
   if (!isSha256Hex(text)) throw new RegistryError("USAGE", "a digest is 64 lower-case hex characters")
   return text
-}
-
-export async function syncFile(path: string): Promise<void> {
-  const file = await open(path, "r+")
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }
 
 /** Bytes of a regular file; `null` when there is none. */

@@ -5,10 +5,10 @@
  *     s3://models/prod
  *     4f1c0d4c9a0b4e6f8a2f6f0e1d2c3b4a
  */
-import { open, readFile, rename } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 
-import { syncFolder } from "@weighlock/manifest/node"
+import { replaceFile } from "@weighlock/node"
 import { RegistryError } from "../errors.ts"
 import { absentAsNull } from "./disk.ts"
 
@@ -35,16 +35,7 @@ export async function readStoreRecord(data: string): Promise<StoreRecord | null>
 
 /** Whole or not at all. */
 export async function writeStoreRecord(data: string, { name, owner }: StoreRecord): Promise<void> {
-  const path = recordPath(data)
-  const file = await open(`${path}.new`, "w", 0o600)
-  try {
-    await file.writeFile(`${name}\n${owner}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.new`, path)
-  await syncFolder(data)
+  await replaceFile(recordPath(data), `${name}\n${owner}\n`)
 }
 
 function damaged(path: string, cause?: unknown): RegistryError {

@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
 
-import { makeFolder } from "@weighlock/manifest/node"
+import { makeFolder } from "@weighlock/node"
 import {
   type NoteSigner,
   TlogError,

@@ -5,10 +5,9 @@
  *     witness.example/w1+b8a2cf20+BFLN3yikSfFkVAJtrnh/CiY3Z…      what goes into a trust root's policy
  */
 import { type KeyObject, createPublicKey, generateKeyPairSync, sign } from "node:crypto"
-import { open } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 
-import { syncFolder } from "@weighlock/manifest/node"
+import { createFile } from "@weighlock/node"
 import { type NoteSigner, ed25519CosignatureType, formatVkey, parseVkey } from "@weighlock/tlog"
 
 import { RegistryError } from "../errors.ts"
@@ -28,18 +27,7 @@ export async function openWitnessKey(path: string, name: string): Promise<NoteSi
 export async function makeWitnessKey(path: string, name: string): Promise<NoteSigner> {
   const { privateKey } = generateKeyPairSync("ed25519")
   vkeyOf(name, privateKey) // before anything is written
-  try {
-    const file = await open(path, "wx", 0o600)
-    try {
-      await file.writeFile(privateKey.export({ type: "pkcs8", format: "pem" }))
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await syncFolder(dirname(path))
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
-  }
+  await createFile(path, privateKey.export({ type: "pkcs8", format: "pem" }))
   return await openWitnessKey(path, name)
 }
 

@@ -1,0 +1,154 @@
+/**
+ * Small files that are whole or absent, after a kill and after a power cut too.
+ *
+ *     keys/.weighlock-9f86d081884c7d65.tmp     written and synced
+ *     keys/alice.pem                           then it gets its name, and the folder is synced
+ *
+ * What a killed process leaves is the first of the two. It is in nobody's way, and goes an hour later, when a process first
+ * writes to that folder.
+ */
+import { randomBytes } from "node:crypto"
+import { link, lstat, open, readdir, rename, rm, unlink } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+
+import { syncFolder } from "./durable-folder.ts"
+import { explained } from "./mount-point.ts"
+
+export interface FileOptions {
+  /** Before the umask; 0600 unless told. */
+  readonly mode?: number
+  /** `later`: whoever makes many files syncs their folder once, with `syncFolder`. `now` unless told. */
+  readonly folder?: "now" | "later"
+}
+
+/**
+ * Makes a file that was not there. `false` when something has that name; it is not touched, and what it holds is for the
+ * caller to look at. Of several processes that make one file, one does.
+ */
+export async function createFile(
+  path: string,
+  content: Uint8Array | string,
+  { mode = 0o600, folder = "now" }: FileOptions = {},
+): Promise<boolean> {
+  if (await exists(path)) return false
+  const temporary = await writeBeside(path, content, mode)
+  try {
+    if (!(await nameOnce(temporary, path))) return false
+  } finally {
+    await unlink(temporary).catch(() => undefined)
+  }
+  if (folder === "now") await syncFolder(dirname(path))
+  return true
+}
+
+/** Makes a file, in the place of one that was there. Whoever reads it finds all of the old or all of the new. */
+export async function replaceFile(
+  path: string,
+  content: Uint8Array | string,
+  { mode = 0o600, folder = "now" }: FileOptions = {},
+): Promise<void> {
+  const temporary = await writeBeside(path, content, mode)
+  try {
+    await rename(temporary, path)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    throw explained(error, path)
+  }
+  if (folder === "now") await syncFolder(dirname(path))
+}
+
+/** The name of what is being made in a folder, for whoever fills a folder and then moves it: its leftovers go like ours. */
+export function temporaryIn(folder: string): string {
+  return join(folder, `.weighlock-${randomBytes(8).toString("hex")}.tmp`)
+}
+
+const temporaryForm = /^\.weighlock-[0-9a-f]{16}\.tmp$/
+/** How long nobody can be at work on a small file, ms. */
+const deadAfter = 3_600_000
+
+async function writeBeside(path: string, content: Uint8Array | string, mode: number): Promise<string> {
+  const temporary = temporaryIn(dirname(path))
+  const file = await open(temporary, "wx", mode)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+    await removeLeftovers(dirname(path), (await file.stat()).mtimeMs)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    throw error
+  } finally {
+    await file.close()
+  }
+  return temporary
+}
+
+/** Folders that this process has looked at. */
+const swept = new Set<string>()
+
+/** `now` by the clock of the file system, which need not be ours. */
+async function removeLeftovers(folder: string, now: number): Promise<void> {
+  if (swept.has(folder)) return
+  swept.add(folder)
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!temporaryForm.test(name)) continue
+    const path = join(folder, name)
+    const found = await lstat(path).catch(() => null)
+    if (found !== null && now - found.mtimeMs > deadAfter)
+      await rm(path, { recursive: true, force: true }).catch(() => undefined)
+  }
+}
+
+/** What file systems without hard links answer; Android forbids them. */
+const noLinks: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EACCES", "EMLINK"])
+
+/** `false` when something has the name. A link never replaces what is there, as a rename would. */
+async function nameOnce(temporary: string, path: string): Promise<boolean> {
+  try {
+    await link(temporary, path)
+    return true
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException
+    if (code === "EEXIST") return false
+    if (!noLinks.has(code)) throw explained(error, path)
+    return await renameOnce(temporary, path)
+  }
+}
+
+/** How long nobody can be between the two steps of `renameOnce`, ms. */
+const claimEnds = 10_000
+
+/** Without hard links: whoever makes the claim is the one who looks and renames, so the name itself is never an empty file. */
+async function renameOnce(temporary: string, path: string): Promise<boolean> {
+  const claim = join(dirname(path), `.${basename(path)}.claim`)
+  for (let [owner, since] = ["", 0]; !(await claimed(claim)); await pause(20)) {
+    const found = await lstat(claim).catch(() => null)
+    const now = performance.now()
+    if (`${found?.ino} ${found?.mtimeMs}` !== owner) [owner, since] = [`${found?.ino} ${found?.mtimeMs}`, now]
+    else if (now - since > claimEnds) await rm(claim, { force: true }) // its owner was killed
+  }
+  try {
+    if (await exists(path)) return false
+    await rename(temporary, path)
+    return true
+  } finally {
+    await rm(claim, { force: true })
+  }
+}
+
+async function claimed(claim: string): Promise<boolean> {
+  try {
+    await (await open(claim, "wx", 0o600)).close()
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+    throw error
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    () => true,
+    () => false,
+  )
+}
