@@ -1,6 +1,17 @@
 /** Where the bytes of a pulled folder are: written once, shared with the cache at most, never with another folder. */
 import assert from "node:assert/strict"
-import { accessSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  accessSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { dirname, join } from "node:path"
 import { test } from "node:test"
 
@@ -9,6 +20,8 @@ import { type Resource, sha256Hex } from "@weighlock/manifest"
 import { HashReader } from "@weighlock/manifest/node"
 import { flipByte } from "../support/hostile.ts"
 import { hostileClient, largeFiles, reference, sharedShop } from "../support/published.ts"
+import { SyncedNames } from "../support/synced-names.ts"
+import { smallDisk } from "../support/temp.ts"
 
 const twin = Buffer.alloc(70_000, "twin")
 const files: Record<string, Buffer> = { ...largeFiles(), "a/twin.bin": twin, "b/twin.bin": twin }
@@ -120,4 +133,30 @@ test("copy: an entry that is pruned after it was opened is absent; one with othe
   put(bytes)
   assert.equal(await cache.copy(hashes, resource, path, {}), "whole")
   assert.ok(readFileSync(path).equals(bytes))
+})
+
+test("pull: every name in the folder, its own and its new parents' survive a power cut", async (t) => {
+  const { options, folder } = await hostileClient(t, shop)
+  const names = await SyncedNames.watch(t)
+  if (names === null) return
+  const parent = join(realpathSync(folder), "new")
+  await pullModel(reference, join(parent, "models", "one"), options)
+  // What is in the folder was synced while the folder had another name: that is for test/faults to see.
+  assert.deepEqual(
+    names.missing(parent).filter((name) => !name.startsWith("models/one/")),
+    [],
+  )
+})
+
+test("pull into a mount point: TARGET_UNUSABLE says so and what to do, and leaves nothing", async (t) => {
+  const { options } = await hostileClient(t, shop)
+  const mounted = smallDisk(t, "64m")
+  if (mounted === null) return
+  await assert.rejects(pullModel(reference, mounted, options), {
+    code: "TARGET_UNUSABLE",
+    message: /is a mount point.*name a path inside it/,
+  })
+  assert.deepEqual(readdirSync(mounted), [])
+  await pullModel(reference, join(mounted, "model"), options)
+  assertWhole(join(mounted, "model"))
 })
