@@ -9,6 +9,7 @@ import { access, constants, stat } from "node:fs/promises"
 import { delimiter, resolve } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Alert } from "@weighlock/client"
+import { isLoopbackHost } from "@weighlock/node"
 import { CliError, usage } from "./errors.ts"
 import type { Io } from "./io.ts"
 import { secret } from "./settings.ts"
@@ -84,8 +85,7 @@ async function runProgram(io: Io, program: string, alert: Alert): Promise<void> 
 /** https, or http on loopback. Throws USAGE, without quoting what may be a secret. */
 function webhookUrl(text: string): URL {
   const url = URL.parse(text)
-  const loopback = url !== null && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname)
-  if (url?.protocol === "https:" || (url?.protocol === "http:" && loopback)) return url
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopbackHost(url.hostname))) return url
   throw usage("the web hook is not an https URL", "plain http is for loopback only")
 }
 

@@ -5,11 +5,8 @@
  */
 import { BlockList, isIP, type LookupFunction } from "node:net"
 import { lookup } from "node:dns"
+import { isLoopbackHost } from "@weighlock/node"
 import { ClientError } from "./errors.ts"
-
-const loopback = new BlockList()
-loopback.addSubnet("127.0.0.0", 8, "ipv4")
-loopback.addAddress("::1", "ipv6")
 
 // RFC 6890 and its successors: what is not an address of the public internet.
 const internal = new BlockList()
@@ -44,10 +41,6 @@ function isIn(list: BlockList, address: string): boolean {
 
 function bareHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "")
-}
-
-export function isLoopbackHost(host: string): boolean {
-  return host === "localhost" || isIn(loopback, host)
 }
 
 /** The registry as the user named it. Throws USAGE. */

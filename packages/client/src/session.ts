@@ -11,7 +11,7 @@ import {
   type Reference,
   type TrustChain,
 } from "@weighlock/manifest"
-import { isLoopbackHost } from "./address.ts"
+import { isLoopbackAuthority } from "@weighlock/node"
 import { Cache } from "./cache.ts"
 import { ClientError } from "./errors.ts"
 import { LogReader } from "./log-reader.ts"
@@ -160,8 +160,7 @@ export function registryUrl(host: string | undefined): string {
     throw new ClientError("USAGE", "nothing says where the registry is", {
       hint: "give --registry URL or WEIGHLOCK_REGISTRY",
     })
-  const name = host.split(":")[0] ?? ""
-  return `${isLoopbackHost(name) ? "http" : "https"}://${host}`
+  return `${isLoopbackAuthority(host) ? "http" : "https"}://${host}`
 }
 
 export function defaultCache(): string {

@@ -4,6 +4,7 @@
  */
 import type { LookupFunction } from "node:net"
 import { Readable } from "node:stream"
+import { isLoopbackHost } from "@weighlock/node"
 import type { Dispatcher, EnvHttpProxyAgent } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
@@ -50,7 +51,7 @@ export class Transport {
   readonly stores: StorePolicy
   readonly #token: string | undefined
   readonly #signal: AbortSignal | undefined
-  readonly #agents = new Map<LookupFunction | undefined, EnvHttpProxyAgent>()
+  readonly #agents = new Map<LookupFunction | "loopback" | undefined, EnvHttpProxyAgent>()
 
   constructor(options: TransportOptions) {
     this.registry = parseRegistryUrl(options.registry)
@@ -156,17 +157,21 @@ export class Transport {
     return this.#token !== undefined && this.stores.isRegistry(url) ? { authorization: `Bearer ${this.#token}` } : {}
   }
 
-  // HTTPS_PROXY and NO_PROXY are honoured; NODE_EXTRA_CA_CERTS adds a private certificate authority.
+  // HTTPS_PROXY and NO_PROXY are honoured; NODE_EXTRA_CA_CERTS adds a private certificate authority. What is in the clear,
+  // a token with it, stays on this machine: no HTTP_PROXY gets it.
   #agent(url: URL, Agent: typeof EnvHttpProxyAgent): EnvHttpProxyAgent {
     const lookup = this.stores.lookupFor(url)
-    const known = this.#agents.get(lookup)
+    const isInTheClear = url.protocol === "http:" && isLoopbackHost(url.hostname)
+    const key = isInTheClear ? "loopback" : lookup
+    const known = this.#agents.get(key)
     if (known !== undefined) return known
     const agent = new Agent({
+      ...(isInTheClear ? { noProxy: "*" } : {}),
       connect: { timeout: connectTimeout, ...(lookup === undefined ? {} : { lookup }) },
       headersTimeout: idleTimeout,
       bodyTimeout: idleTimeout,
     })
-    this.#agents.set(lookup, agent)
+    this.#agents.set(key, agent)
     return agent
   }
 }

@@ -1,7 +1,7 @@
 export { createFile, type FileOptions, replaceFile, temporaryIn } from "./durable-file.ts"
 export { makeFolder, moveDurably, syncFile, syncFolder } from "./durable-folder.ts"
 export { NodeError, type NodeErrorCode, nodeErrorCodes } from "./errors.ts"
-export { isLoopbackHost } from "./loopback.ts"
+export { isLoopbackAuthority, isLoopbackHost } from "./loopback.ts"
 export { readWhole } from "./read-whole.ts"
 export { SerialQueue } from "./serial-queue.ts"
 export { Moved, serveOrders } from "./serve-orders.ts"

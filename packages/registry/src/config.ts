@@ -5,10 +5,10 @@
  *       publicUrl: "https://models.acme.example", tokens: "/etc/weighlock/tokens.json", tls: { cert: "…", key: "…" } }
  */
 import { readFile } from "node:fs/promises"
-import { isIP } from "node:net"
 import { dirname, join } from "node:path"
 
 import { type TrustChain, openTrustChain } from "@weighlock/manifest"
+import { isLoopbackHost } from "@weighlock/node"
 import type { NoteSigner } from "@weighlock/tlog"
 import type { Logger } from "pino"
 
@@ -91,7 +91,7 @@ export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> 
   const { data, host = "127.0.0.1", port = 0, tls } = config
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw usage(`${port} is not a port`)
   const tokens = config.tokens === undefined ? undefined : parseTokens(await read(config.tokens, "token file"))
-  if (!tokens && !isLoopback(host)) {
+  if (!tokens && !isLoopbackHost(host)) {
     throw usage(`without tokens a registry serves loopback only, not ${host}`, "add --tokens FILE, or --host 127.0.0.1")
   }
   if (config.publicUrl === undefined && ["0.0.0.0", "::"].includes(host)) {
@@ -133,10 +133,6 @@ function logKeyPath({ trust, logKey }: RegistryConfig): string {
   if (logKey !== undefined) return logKey
   if (typeof trust === "string") return join(dirname(trust), "log-key.pem")
   throw usage("the log key is missing", "give its place with --log-key")
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))
 }
 
 function parsePublicUrl(text: string): string {

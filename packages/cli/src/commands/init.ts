@@ -1,7 +1,7 @@
 /** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
 import { access, readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { makeFolder } from "@weighlock/node"
+import { isLoopbackAuthority, makeFolder } from "@weighlock/node"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
 import { CliError, usage } from "../errors.ts"
@@ -51,7 +51,7 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
   if (made.logKeyPem !== null) await createFile(paths.logKey, made.logKeyPem, 0o600)
   await createFile(
     paths.settings,
-    `# Weighlock settings; paths are relative to this file.\ntrust = "trust.json"\nkey = "${made.label}"\n# registry = "${registry.startsWith("localhost") ? "http" : "https"}://${registry}"\n`,
+    `# Weighlock settings; paths are relative to this file.\ntrust = "trust.json"\nkey = "${made.label}"\n# registry = "${isLoopbackAuthority(registry) ? "http" : "https"}://${registry}"\n`,
   )
   await createFile(paths.trust, formatEnvelope(envelope)) // last: with it everything is there
 

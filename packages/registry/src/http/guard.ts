@@ -6,13 +6,14 @@
  */
 import type { IncomingMessage } from "node:http"
 
+import { isLoopbackAuthority } from "@weighlock/node"
+
 import { RegistryError } from "../errors.ts"
 
 const maxUrl = 2048
 const maxHeaders = 64
 const path = /^\/[A-Za-z0-9._/-]*$/
 const query = /^[A-Za-z0-9._/=&+%-]*$/
-const loopbackHost = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i
 
 export interface GuardOptions {
   /** Without tokens only this machine is served: a Host that is not loopback is DNS rebinding. */
@@ -23,7 +24,7 @@ export interface GuardOptions {
 export function guard(request: IncomingMessage, { loopbackOnly }: GuardOptions): void {
   requireHeaders(request)
   requirePlainUrl(request.url ?? "")
-  if (loopbackOnly && !loopbackHost.test(request.headers.host ?? "")) {
+  if (loopbackOnly && !isLoopbackAuthority(request.headers.host ?? "")) {
     throw new RegistryError("MISDIRECTED", "without tokens this registry serves loopback only", {
       hint: "ask for localhost or 127.0.0.1, or start the registry with --tokens",
     })
