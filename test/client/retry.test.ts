@@ -1,44 +1,22 @@
 /** Asking again: not for ever, not for certificates. */
 import assert from "node:assert/strict"
-import { execFileSync, spawn } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
 import { test, type TestContext } from "node:test"
-import { setTimeout as sleep } from "node:timers/promises"
 import { ClientError, fetchModel } from "@weighlock/client"
 import { made, startHostile } from "../support/hostile.ts"
 import { hostileClient, openShop, publishFiles, reference, sharedShop, smallFiles } from "../support/published.ts"
 import { tempFolder } from "../support/temp.ts"
 
 // Not part of the package's interface: imported by its place.
-const source = new URL("../../packages/client/src/retry.ts", import.meta.url)
-const { retrying } = (await import(source.href)) as {
-  retrying: (task: (alive: () => void) => Promise<never>, patience?: { now: () => number }) => Promise<never>
+const source = new URL("../../packages/client/src/transport.ts", import.meta.url)
+const { Transport } = (await import(source.href)) as {
+  Transport: new (options: { registry: string }) => { retrying: (task: () => Promise<never>) => Promise<never> }
 }
 const shop = await sharedShop()
-
-/** How often a task is tried whose every try takes `each` ms and fails; `bytes`: some arrive in between. */
-async function triesOf(each: number, bytes = false): Promise<number> {
-  let [time, tries] = [0, 0]
-  const task = async (alive: () => void): Promise<never> => {
-    tries++
-    time += each
-    if (bytes) alive()
-    throw new ClientError("UNAVAILABLE", "no")
-  }
-  await assert.rejects(retrying(task, { now: () => time }), { code: "UNAVAILABLE" })
-  return tries
-}
-test("retry: quick failures four times", async () => assert.equal(await triesOf(1), 4))
-test("retry: a registry that hangs is not asked again after 30 s", async () => {
-  assert.equal(await triesOf(30_000), 1)
-  assert.equal(await triesOf(60_000), 1)
-  assert.equal(await triesOf(16_000), 2)
-})
-test("retry: where bytes move, time does not count", async () => assert.equal(await triesOf(60_000, true), 4))
 
 // What a server answers when a request comes too late on a connection that was opened in time (RFC 9110 §15.5.9).
 const late = made(408, { code: "USAGE", detail: "not a request this server reads" }, { connection: "close" })
@@ -70,27 +48,17 @@ test("408: every request of a publish is asked again", async (t) => {
   assert.deepEqual([...methods].toSorted(), ["GET", "POST", "PUT"])
 })
 
-test("time in which the process stood still is nobody's silence", { skip: process.platform === "win32" }, async (t) => {
-  const clock = new URL("../../packages/client/src/awake-clock.ts", import.meta.url)
-  const script = `
-    const { startAwakeClock } = await import(${JSON.stringify(clock.href)})
-    const began = performance.now()
-    const clock = startAwakeClock()
-    console.log("started")
-    process.stdin.once("data", () => { console.log(clock.now(), performance.now() - began); clock.stop(); process.exit() })`
-  const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["pipe", "pipe", "inherit"] })
-  t.after(() => child.kill("SIGKILL"))
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  assert.equal((await lines.next()).value, "started")
-  child.kill("SIGSTOP")
-  await sleep(3000)
-  child.kill("SIGCONT")
-  child.stdin.write("now\n")
-  const [lived = Number.NaN, passed = Number.NaN] = String((await lines.next()).value)
-    .split(" ")
-    .map(Number)
-  assert.ok(passed >= 2500, `${passed} ms passed`)
-  assert.ok(lived <= passed - 1500, `${lived} of ${passed} ms`)
+test("503: asked again, and not before the registry says", async (t) => {
+  const { options, proxy } = await hostileClient(t, shop)
+  const busy = made(503, { code: "UNAVAILABLE", detail: "one moment" }, { "retry-after": "2" })
+  const times: number[] = []
+  proxy.rule = ({ count, path }) => {
+    if (path.includes("/log/")) times.push(performance.now())
+    return count === 1 && path.includes("/log/") ? busy : null
+  }
+  await fetchModel(reference, options)
+  const [first = 0, second = 0] = times
+  assert.ok(times.length >= 2 && second - first >= 1900, `${second - first} ms`) // a timer may be a little early
 })
 
 async function selfSigned(t: TestContext): Promise<{ url: string; connections: () => number } | null> {
@@ -135,7 +103,8 @@ for (const code of [
       tries++
       throw new ClientError("UNAVAILABLE", "no", { cause })
     }
-    await assert.rejects(retrying(task), { code: "UNAVAILABLE" })
+    const transport = new Transport({ registry: "https://models.acme.example" })
+    await assert.rejects(transport.retrying(task), { code: "UNAVAILABLE" })
     assert.equal(tries, 1)
   })
 }

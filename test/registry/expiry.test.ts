@@ -67,7 +67,7 @@ async function open(
     records,
     notes,
     forgetBlobs: (before) => ledger.forgetBlobs(before),
-    patience: 10_000,
+    answerMs: 10_000,
     onDamaged: () => undefined,
   })
   const send = async ({ upload, bytes }: Parcel): Promise<void> => {

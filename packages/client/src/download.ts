@@ -6,7 +6,7 @@ import type { FileHandle } from "node:fs/promises"
 import type { Resource } from "@weighlock/manifest"
 import type { Hashed, HashReader } from "@weighlock/manifest/node"
 import { setTimeout as pause } from "node:timers/promises"
-import { forEach, Slots } from "./at-once.ts"
+import { forEach, Limiter, SerialQueue } from "@weighlock/node"
 import { diskError, unavailable } from "./errors.ts"
 import { fetchPiece, type Piece } from "./fetch-piece.ts"
 import { Overtaken, type Partial } from "./partials.ts"
@@ -18,7 +18,7 @@ const parallel = 8
 /** Between two looks at what others are fetching, ms. */
 const longestPause = 200
 /** How long what others are fetching may stand still, ms: twice as long as they themselves wait for a byte. */
-const patience = 60_000
+const timeoutMs = 60_000
 
 /** A session that moves files, and the threads that hash them. */
 export interface Fetching extends Session {
@@ -79,8 +79,8 @@ export async function downloadMissing(
 
 /** Others have all that is missing: looks away for a moment, and gives up once none of them has got further for long. */
 async function othersTurn(session: Session, [first]: readonly Resource[], since: number, idle: number): Promise<void> {
-  if (performance.now() - Math.max(since, session.cache.partials.movedAt) > patience)
-    throw unavailable(`another process is fetching ${first?.name} and has not got further for ${patience / 1000} s`, {
+  if (performance.now() - Math.max(since, session.cache.partials.movedAt) > timeoutMs)
+    throw unavailable(`another process is fetching ${first?.name} and has not got further for ${timeoutMs / 1000} s`, {
       hint: "try again; WEIGHLOCK_CACHE names a cache of its own",
     })
   const { signal } = session
@@ -99,10 +99,10 @@ class Download {
   readonly #session: Fetching
   readonly #wishes: Wishes
   readonly #arrived: (bytes: number) => void
-  readonly #slots = new Slots(parallel)
+  readonly #pieces = new Limiter(parallel)
   readonly #blocks = new Blocks()
   /** Each holds one of the few threads that write, too. */
-  readonly #syncing = new Slots(1)
+  readonly #syncing = new SerialQueue()
 
   constructor(session: Fetching, wishes: Wishes, arrived: (bytes: number) => void) {
     this.#session = session
@@ -162,19 +162,22 @@ class Download {
     const { file } = partial
     const { hashes } = this.#session
     const moved = (): void => partial.moved()
-    const target = { file, blocks: this.#blocks, moved, writes: new Slots(1), link: null }
+    const target = { file, blocks: this.#blocks, moved, writes: new SerialQueue(), link: null }
     const whole = new Whole(hashes, file, resource, { keep: this.#wishes.keep === true, onBytes: moved })
     const syncs = new Syncs(file, this.#syncing)
     const adopted: Piece[] = []
     try {
       await forEach(whole.pieces, parallel, (piece) =>
-        this.#slots.run(async () => {
-          if (partial.adopted && (await isRight(hashes, partial, piece))) adopted.push(piece)
-          else await fetchPiece(this.#session, target, piece)
-          whole.has(piece)
-          if (this.#wishes.sync === true) syncs.begin()
-          arrived(piece.length)
-        }, resource),
+        this.#pieces.run(
+          async () => {
+            if (partial.adopted && (await isRight(hashes, partial, piece))) adopted.push(piece)
+            else await fetchPiece(this.#session, target, piece)
+            whole.has(piece)
+            if (this.#wishes.sync === true) syncs.begin()
+            arrived(piece.length)
+          },
+          { owner: resource, signal: this.#session.signal },
+        ),
       )
       const hashed = await whole.end()
       await syncs.end()
@@ -192,17 +195,17 @@ class Download {
 /** Gives the disk something to do while bytes still arrive. The system tells of a failure once, so it is kept. */
 class Syncs {
   readonly #file: FileHandle
-  readonly #slots: Slots
+  readonly #queue: SerialQueue
   #running: Promise<void> | null = null
   #failure: { readonly error: unknown } | null = null
 
-  constructor(file: FileHandle, slots: Slots) {
+  constructor(file: FileHandle, queue: SerialQueue) {
     this.#file = file
-    this.#slots = slots
+    this.#queue = queue
   }
 
   begin(): void {
-    this.#running ??= this.#slots
+    this.#running ??= this.#queue
       .run(() => this.#file.datasync())
       .catch((error: unknown) => void (this.#failure ??= { error }))
       .finally(() => (this.#running = null))

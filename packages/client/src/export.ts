@@ -12,7 +12,7 @@
 import { mkdir } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { type Leaf, limits, ManifestError, parseLeaf, sha256Hex } from "@weighlock/manifest"
-import { createFile, makeFolder, replaceFile, syncFolder } from "@weighlock/node"
+import { createFile, forEach, makeFolder, replaceFile, syncFolder } from "@weighlock/node"
 import {
   encodeBase64,
   GrowingTree,
@@ -26,7 +26,6 @@ import {
 } from "@weighlock/tlog"
 import { requireSignedBundle, TileCache } from "./audit/bundle-proof.ts"
 import { readBounded } from "./audit/source.ts"
-import { forEach } from "./at-once.ts"
 import { ClientError, diskError } from "./errors.ts"
 import { proveGrowth, requireNotShrunk } from "./growth.ts"
 import { readHead } from "./log.ts"

@@ -1,13 +1,14 @@
 /** One piece of a file, from the registry or the store it sends us to: exactly the range that was asked for, written in its place. */
 import type { FileHandle } from "node:fs/promises"
 import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
-import type { Slots } from "./at-once.ts"
+import type { Alive, SerialQueue } from "@weighlock/node"
 import { ClientError } from "./errors.ts"
 import type { Incoming } from "./incoming.ts"
 import { type Blocks, type Expected, mismatch, receive } from "./receive.ts"
 import { problem } from "./problem.ts"
 import type { Session } from "./session.ts"
 import { linkProblem } from "./store-problem.ts"
+import { retryAfter } from "./transport.ts"
 
 export interface Piece extends Expected {
   readonly resource: Resource
@@ -24,7 +25,7 @@ export interface Target {
   readonly file: FileHandle
   readonly blocks: Blocks
   /** The system lets one at a time write to a file: others would burn processor time waiting for that. */
-  readonly writes: Slots
+  readonly writes: SerialQueue
   /** With the store that the registry sent us to, for as long as that link holds. */
   link: URL | null
   /** Told that bytes move. What it throws is thrown on. */
@@ -64,12 +65,12 @@ export async function fetchPiece(session: Session, target: Target, piece: Piece)
 const refusals: ReadonlySet<number> = new Set([400, 401, 403])
 
 /** One redirect at most, to a store that the policy allows; then exactly the range that was asked for. */
-async function openPiece(session: Session, target: Target, piece: Piece, alive: () => void): Promise<Incoming> {
+async function openPiece(session: Session, target: Target, piece: Piece, alive: Alive): Promise<Incoming> {
   const { transport } = session
   const { resource, offset, length } = piece
   const open = async (from: URL): Promise<Incoming> => {
     const answer = await transport.open(from, range)
-    alive()
+    alive(retryAfter(answer))
     return answer
   }
   const range: Record<string, string> =

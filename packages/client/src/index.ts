@@ -7,6 +7,7 @@ export { listModels, listVersions, type ListedModel, type ListedVersion, showMod
 export { ClientError, type ClientErrorCode, clientErrorCodes } from "./errors.ts"
 export { type Exported, exportLog } from "./export.ts"
 export { fetchModel, pullModel, type VerifiedFile, type VerifiedFiles } from "./fetch-model.ts"
+export { untilWitnessed } from "./witnessed.ts"
 export { type HistoryEntry, type ModelHistory, modelHistory } from "./history.ts"
 export { type LogEntry, logEntry, logHead, logPayload, type SeenHead } from "./log.ts"
 export { type LogHead } from "./log-head.ts"

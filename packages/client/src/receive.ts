@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
-import type { Slots } from "./at-once.ts"
+import type { SerialQueue } from "@weighlock/node"
 import type { Incoming } from "./incoming.ts"
 import { chunkUsed } from "./young-memory.ts"
 
@@ -16,7 +16,7 @@ export interface Expected {
 export interface Destination {
   readonly file: FileHandle
   readonly blocks: Blocks
-  readonly writes: Slots
+  readonly writes: SerialQueue
   /** Told that bytes came. What it throws is thrown on. */
   moved(): void
 }

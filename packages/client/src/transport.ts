@@ -4,14 +4,13 @@
  */
 import type { LookupFunction } from "node:net"
 import { Readable } from "node:stream"
-import { isLoopbackHost } from "@weighlock/node"
+import { type Alive, isLoopbackHost, parseRetryAfter, retrying } from "@weighlock/node"
 import type { Dispatcher, EnvHttpProxyAgent } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
 import { Incoming } from "./incoming.ts"
 import { problem } from "./problem.ts"
-import { retrying } from "./retry.ts"
-import { certificateHint, certificateProblem } from "./tls.ts"
+import { certificateHint, certificateProblem, isCertificateError } from "./tls.ts"
 
 /** Takes 60 ms to load, which who asks nobody is spared. */
 const loadUndici = (): Promise<typeof import("undici")> => import("undici")
@@ -64,7 +63,7 @@ export class Transport {
   async call(path: string, exchange: Exchange): Promise<Answer> {
     return await this.retrying(async (alive) => {
       const answer = await this.#send(new URL(path, this.registry), exchange)
-      alive()
+      alive(retryAfter(answer))
       const body = await readBody(answer.body, answer.statusCode < 300 ? exchange.limit : problemLimit, exchange.what)
       if (answer.statusCode >= 300) throw problem(answer.statusCode, body, exchange.what)
       const encoding = answer.headers["content-encoding"]
@@ -92,22 +91,22 @@ export class Transport {
     headers: Record<string, string>,
     body: AsyncIterable<Uint8Array>,
     length: number,
-    alive: () => void,
+    alive: Alive,
   ): Promise<void> {
     const answer = await this.#request(url, {
       method: "PUT",
       headers: { ...headers, "content-length": String(length) },
       body: Readable.from(body, { objectMode: false }),
     })
-    alive()
+    alive(retryAfter(answer))
     const text = await readBody(answer.body, problemLimit, what)
     if (answer.statusCode < 200 || answer.statusCode > 204)
       throw problem(answer.statusCode, text, `${what} to ${url.origin}`)
   }
 
-  /** See `retrying`. */
-  async retrying<T>(task: (alive: () => void) => Promise<T>): Promise<T> {
-    return await retrying(task, { signal: this.#signal })
+  /** Asks again after UNAVAILABLE: an answer of 408, 429 or 503, a connection that broke; not after a bad certificate. */
+  async retrying<T>(task: (alive: Alive) => Promise<T>): Promise<T> {
+    return await retrying(task, { mayHelp, signal: this.#signal })
   }
 
   async close(): Promise<void> {
@@ -174,6 +173,16 @@ export class Transport {
     this.#agents.set(key, agent)
     return agent
   }
+}
+
+function mayHelp(error: unknown): boolean {
+  return error instanceof ClientError && error.code === "UNAVAILABLE" && !isCertificateError(error.cause)
+}
+
+/** What an answer says about when to ask again, ms. */
+export function retryAfter({ headers }: Pick<Dispatcher.ResponseData, "headers">): number {
+  const { "retry-after": text } = headers
+  return typeof text === "string" ? parseRetryAfter(text) : 0
 }
 
 /** Reads an answer to its end; more than `limit` bytes are refused (TOO_LARGE). */

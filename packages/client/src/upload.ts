@@ -14,8 +14,8 @@ import {
   partSizeFor,
   type Resource,
 } from "@weighlock/manifest"
+import { type Alive, forEach, Limiter } from "@weighlock/node"
 import { ClientError, unavailable } from "./errors.ts"
-import { forEach, Slots } from "./at-once.ts"
 import type { Session } from "./session.ts"
 import { lastingRefusal } from "./store-problem.ts"
 
@@ -50,9 +50,9 @@ export async function uploadMissing(session: Session, files: readonly LocalFile[
   let done = 0
   const sent = (bytes: number): void => session.onProgress({ phase: "upload", done: (done += bytes), total })
   const byDigest = new Map(files.map((file) => [file.resource.digest, file]))
-  const slots = new Slots(partsAtOnce)
+  const parts = new Limiter(partsAtOnce)
   // While the registry thinks about one batch, the next one is sent.
-  await forEach(batches([...byDigest.values()]), batchesAtOnce, (batch) => uploadBatch({ session, slots, sent }, batch))
+  await forEach(batches([...byDigest.values()]), batchesAtOnce, (batch) => uploadBatch({ session, parts, sent }, batch))
 }
 
 /** As many files as one request may name without growing large. */
@@ -62,7 +62,7 @@ function* batches(files: readonly LocalFile[]): Generator<LocalFile[]> {
 
 interface Sending {
   readonly session: Session
-  readonly slots: Slots
+  readonly parts: Limiter
   readonly sent: (bytes: number) => void
 }
 interface Needed {
@@ -73,7 +73,7 @@ interface Needed {
 async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promise<void> {
   let pending = batch
   // A part may have to be sent again (a restart, a lost answer), but a registry that never has enough is refused.
-  let patience = 4 * batch.reduce((sum, { resource }) => sum + (resource.parts?.digests.length ?? 1), 0)
+  let partsLeft = 4 * batch.reduce((sum, { resource }) => sum + (resource.parts?.digests.length ?? 1), 0)
   for (let [idle, refusals] = [0, 0]; pending.length > 0;) {
     const states = await askFor(sending.session, pending)
     const needed = pending.flatMap((file): Needed[] => {
@@ -81,28 +81,29 @@ async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promi
       return state?.state === "needed" ? [{ file, grants: state.grants }] : []
     })
     const granted = needed.reduce((sum, { grants }) => sum + grants.length, 0)
-    if (patience < granted) throw new ClientError("PROTOCOL", "the registry keeps asking for what it was sent")
+    if (partsLeft < granted) throw new ClientError("PROTOCOL", "the registry keeps asking for what it was sent")
     const { accepted, refusal } = await sendAll(sending, needed, granted)
-    patience -= accepted
+    partsLeft -= accepted
     const before = pending.length
     pending = pending.filter(({ resource }) => states.get(resource.digest)?.state !== "present")
     const progressed = pending.length < before || accepted > 0
     idle = progressed ? 0 : idle + 1
     refusals = progressed || refusal === null ? 0 : refusals + 1
     if (refusal !== null && refusals > mostRefusals) throw lastingRefusal(refusal)
-    if (idle > patienceFor(pending)) throw unavailable("the registry does not finish the upload")
-    if (idle > 0) await pause(Math.min(1000, 50 * idle))
+    if (idle > mostIdle(pending)) throw unavailable("the registry does not finish the upload")
+    if (idle > 0)
+      await pause(Math.min(1000, 50 * idle), undefined, sending.session.signal && { signal: sending.session.signal })
   }
 }
 
 /** In rounds of at most a second: ten minutes, and the time to read all of it back from a slow bucket (10 MiB/s). */
-function patienceFor(pending: readonly LocalFile[]): number {
+function mostIdle(pending: readonly LocalFile[]): number {
   return 600 + pending.reduce((sum, { resource }) => sum + resource.size, 0) / (10 * 2 ** 20)
 }
 
 /** Sends every granted part, and completes what is whole then. `accepted` parts; the last `refusal` worth asking again. */
 async function sendAll(
-  { session, slots, sent }: Sending,
+  { session, parts, sent }: Sending,
   needed: readonly Needed[],
   granted: number,
 ): Promise<{ accepted: number; refusal: ClientError | null }> {
@@ -111,11 +112,14 @@ async function sendAll(
   await forEach(needed, completesAtOnce, async ({ file, grants }) => {
     try {
       await forEach(grants, partsAtOnce, (grant) =>
-        slots.run(async () => {
-          await putPart(session, file, grant)
-          accepted++
-          sent(partLength(file.resource, grant.part - 1))
-        }),
+        parts.run(
+          async () => {
+            await putPart(session, file, grant)
+            accepted++
+            sent(partLength(file.resource, grant.part - 1))
+          },
+          { signal: session.signal },
+        ),
       )
       if (isWhole(file, grants, granted)) await complete(session, file.resource)
     } catch (error) {
@@ -185,7 +189,7 @@ async function putPart(session: Session, { resource, path }: LocalFile, grant: G
 
 async function* watched(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  alive: () => void,
+  alive: Alive,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     alive()

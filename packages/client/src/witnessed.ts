@@ -2,26 +2,20 @@
  * Witnesses sign a checkpoint after the log has: the newest one may lack their signatures for some seconds, and nobody has to
  * fail for that.
  */
-import { setTimeout as pause } from "node:timers/promises"
 import type { TrustChain } from "@weighlock/manifest"
+import { type Backoff, retrying } from "@weighlock/node"
 import { ClientError } from "./errors.ts"
 import { type LogHead, openHead } from "./log-head.ts"
 import type { LogFiles } from "./log-reader.ts"
 
-/** How long the witnesses may take, ms; and how often they are waited for. */
-const patience = 10_000
-const between = 250
+/** How long the witnesses may take. */
+const timeoutMs = 10_000
+/** Asked again as often from first to last: what is waited for comes at any time. */
+const backoff: Backoff = { firstMs: 250, factor: 1, longestMs: 250 }
 
 /** Asks again for up to 10 s while the answer is NOT_YET_WITNESSED. */
 export async function untilWitnessed<T>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  for (const deadline = performance.now() + patience; ;) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (!isNotYetWitnessed(error) || performance.now() + between > deadline) throw error
-    }
-    await pause(between, undefined, signal === undefined ? {} : { signal })
-  }
+  return await retrying(ask, { mayHelp: isNotYetWitnessed, attempts: Infinity, timeoutMs, backoff, signal })
 }
 
 export function isNotYetWitnessed(error: unknown): boolean {

@@ -2,7 +2,17 @@ export { createFile, type FileOptions, replaceFile, temporaryIn } from "./durabl
 export { makeFolder, moveDurably, syncFile, syncFolder } from "./durable-folder.ts"
 export { NodeError, type NodeErrorCode, nodeErrorCodes } from "./errors.ts"
 export { isLoopbackAuthority, isLoopbackHost } from "./loopback.ts"
+export { forEach, Limiter, type LimiterOptions } from "./limiter.ts"
 export { readWhole } from "./read-whole.ts"
+export {
+  type Alive,
+  type Backoff,
+  backoffMs,
+  defaultBackoff,
+  parseRetryAfter,
+  retrying,
+  type RetryOptions,
+} from "./retry.ts"
 export { SerialQueue } from "./serial-queue.ts"
 export { Moved, serveOrders } from "./serve-orders.ts"
 export type { Thrown } from "./thread-messages.ts"

@@ -120,7 +120,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
 
   let ready = false
   const forgetBlobs = (before: number): Promise<readonly string[]> => log.alone(() => ledger.forgetBlobs(before))
-  const uploads = new Uploads({ ledger, blobs, records, notes, forgetBlobs, patience: 20_000, onDamaged })
+  const uploads = new Uploads({ ledger, blobs, records, notes, forgetBlobs, answerMs: 20_000, onDamaged })
   undo.push(every(expiryInterval, () => uploads.expire(Date.now() - unreferencedLife), logger))
   undo.push(closeBlobs) // before that: a bucket that stalls would hold it up
   const admission = new Admission({ trustChain, onFailed })

@@ -9,6 +9,7 @@
 import { setTimeout } from "node:timers/promises"
 
 import { ManifestError } from "@weighlock/manifest"
+import { forEach } from "@weighlock/node"
 
 import { RegistryError } from "./errors.ts"
 import type { Sequencer } from "./sequencer.ts"
@@ -37,7 +38,7 @@ export interface UploadsOptions {
   /** `Ledger.forgetBlobs`, where no publication is between its facts and its commit. */
   readonly forgetBlobs: (before: number) => Promise<readonly string[]>
   /** How long `complete` waits for the proof before it answers "proving", in ms. */
-  readonly patience: number
+  readonly answerMs: number
   /** Told of a blob that the ledger knows and the store has not, or not as it was. */
   readonly onDamaged: (sha256: string) => void
 }
@@ -110,16 +111,11 @@ export class Uploads {
   /** The digests of those blobs that the store does not have in their size; each is reported to `onDamaged`. */
   async damaged(blobs: Iterable<BlobFacts>): Promise<readonly string[]> {
     const found: string[] = []
-    const waiting = blobs[Symbol.iterator]()
-    const look = async (): Promise<void> => {
-      for (let next = waiting.next(); !next.done; next = waiting.next()) {
-        const { sha256, size } = next.value
-        if ((await this.#options.blobs.size(sha256)) === size) continue
-        found.push(sha256)
-        this.#options.onDamaged(sha256)
-      }
-    }
-    await Promise.all(Array.from({ length: 16 }, look))
+    await forEach(blobs, asksAtOnce, async ({ sha256, size }) => {
+      if ((await this.#options.blobs.size(sha256)) === size) return
+      found.push(sha256)
+      this.#options.onDamaged(sha256)
+    })
     return found
   }
 
@@ -131,8 +127,8 @@ export class Uploads {
       if (known && (await this.damaged([known])).length === 0) return "present"
       proof = this.#proofs.get(sha256) ?? this.#prove(sha256)
     }
-    const patience = new AbortController()
-    const proving = setTimeout(this.#options.patience, "proving" as const, { signal: patience.signal })
+    const answered = new AbortController()
+    const proving = setTimeout(this.#options.answerMs, "proving" as const, { signal: answered.signal })
     proving.catch(() => undefined)
     try {
       return await Promise.race([proof.then(() => "present" as const), proving])
@@ -140,7 +136,7 @@ export class Uploads {
       this.#forget(sha256, proof)
       throw error
     } finally {
-      patience.abort()
+      answered.abort()
     }
   }
 
@@ -203,21 +199,17 @@ export class Uploads {
 
   /** Those that can't be removed now are noted still, and tried again next time. */
   async #removeAll(digests: readonly string[], before: number): Promise<void> {
-    const waiting = digests.values()
     const removed: string[] = []
     const failures: unknown[] = []
-    const work = async (): Promise<void> => {
-      for (const sha256 of waiting) {
-        const removal = this.#remove(sha256)
-        this.#removals.set(
-          sha256,
-          removal.catch(() => undefined),
-        )
-        await removal.then(() => removed.push(sha256)).catch((error: unknown) => failures.push(error))
-        this.#removals.delete(sha256)
-      }
-    }
-    await Promise.all(Array.from({ length: asksAtOnce }, work))
+    await forEach(digests, asksAtOnce, async (sha256) => {
+      const removal = this.#remove(sha256)
+      this.#removals.set(
+        sha256,
+        removal.catch(() => undefined),
+      )
+      await removal.then(() => removed.push(sha256)).catch((error: unknown) => failures.push(error))
+      this.#removals.delete(sha256)
+    })
     await this.#options.ledger.dropNotes(removed, before)
     if (failures.length === 0) return
     const message = `${failures.length} blobs that nobody needs could not be removed: they are tried again in an hour`

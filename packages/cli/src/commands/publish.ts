@@ -1,6 +1,5 @@
 /** `weighlock publish`: sign, upload what is missing, post the envelope, keep the verified receipt. */
 import { join } from "node:path"
-import { setTimeout as pause } from "node:timers/promises"
 import type { ClientOptions, Published } from "@weighlock/client"
 import type { Draft, Envelope, Manifest } from "@weighlock/manifest"
 import type { Command } from "commander"
@@ -71,23 +70,15 @@ function warnOfOther({ out }: Context, { signatures }: Envelope, { bundle }: Pub
     if (!logged.has(keyid)) out.warn(`it was published before, without a signature of ${keyid}, and stays so`)
 }
 
-/** How long witnesses may take to confirm what was published before, ms; and how often the registry is asked. */
-const witnessPatience = 10_000
-const witnessPause = 250
-
 /** The envelope of this very draft, if the registry has it under this version already (whenever it was made). */
 async function publishedBefore(draft: Draft, options: ClientOptions): Promise<Envelope | null> {
-  const { showModel } = await import("@weighlock/client")
-  for (const deadline = Date.now() + witnessPatience; ;) {
-    try {
-      const { manifest, bundle } = await showModel(`${draft.model}@${draft.version}`, options)
-      return sameBut(draft, manifest) ? bundle.envelope : null
-    } catch (error) {
-      const { code } = error as { code?: unknown }
-      if (code === "NOT_FOUND") return null
-      if (code !== "NOT_YET_WITNESSED" || Date.now() + witnessPause > deadline) throw error
-    }
-    await pause(witnessPause, undefined, options.signal === undefined ? {} : { signal: options.signal })
+  const { showModel, untilWitnessed } = await import("@weighlock/client")
+  try {
+    const shown = await untilWitnessed(() => showModel(`${draft.model}@${draft.version}`, options), options.signal)
+    return sameBut(draft, shown.manifest) ? shown.bundle.envelope : null
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "NOT_FOUND") return null
+    throw error
   }
 }
 

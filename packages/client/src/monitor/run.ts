@@ -97,7 +97,7 @@ export class Run {
   /** Silence for too long is what somebody would make who does not want to be watched. */
   #judgeSilence(standing: Noticed[]): void {
     const since = this.#unread
-    if (standing.length > 0 || since <= this.#patience) return
+    if (standing.length > 0 || since <= this.#mostSilent) return
     const message = `the log could not be read to its end for ${Math.floor(since)} s`
     standing.push({ id: "STALE", code: "STALE", message })
   }
@@ -105,7 +105,7 @@ export class Run {
   /** Witnesses sign a little later than the log; without end it is a history that is shown to this monitor alone. */
   #judgeUnwitnessed(standing: Noticed[]): void {
     const since = this.#unread
-    if (since <= Math.min(mostUnwitnessed, this.#patience)) return
+    if (since <= Math.min(mostUnwitnessed, this.#mostSilent)) return
     const message = `for ${Math.floor(since)} s too few witnesses have confirmed what the log shows: nothing of it was taken`
     standing.push({ id: "NOT_YET_WITNESSED", code: "NOT_YET_WITNESSED", message })
   }
@@ -115,7 +115,7 @@ export class Run {
     return (Date.now() - this.#cursor.checkedAt) / 1000
   }
 
-  get #patience(): number {
+  get #mostSilent(): number {
     return this.#options.maxStaleness ?? mostSilent
   }
 

@@ -48,7 +48,7 @@ export interface WitnessHealth extends Pick<CollectorStatus, "quorum" | "waiting
 }
 
 /** In ms: for as long a registry that requires witnesses may be without them. */
-const patience = 10_000
+const mostWaiting = 10_000
 
 export interface RunLogOptions {
   readonly opened: OpenedConfig
@@ -133,7 +133,7 @@ function healthOf({ served }: Log, collector: WitnessCollector, publisher: Publi
   const { quorum, waiting, witnesses } = collector.status()
   const asked = witnesses.map(({ name, state, size, time }) => ({ name, state, size, time }))
   return {
-    ready: !served.asked || served.mode === "degrade" || waiting <= patience,
+    ready: !served.asked || served.mode === "degrade" || waiting <= mostWaiting,
     size: served.shown.size,
     checkpointAt: new Date(served.shown.at).toISOString(),
     ...(served.asked && { witnesses: { mode: served.mode, quorum, waiting: Math.round(waiting), asked } }),

@@ -18,7 +18,7 @@ import { readKeyFile } from "./key-file.ts"
 
 const execPrefix = "exec:"
 /** A program that asks a person or a slow device must answer within this, in ms. */
-const patience = 10_000
+const timeoutMs = 10_000
 
 /** `place`: a path, or `exec:` and the absolute path of a program. Throws USAGE. */
 export async function openLogSigner(place: string, { log }: TrustRoot): Promise<NoteSigner> {
@@ -62,7 +62,7 @@ async function run(program: string, message: Uint8Array): Promise<Uint8Array> {
   return await new Promise((resolve, reject) => {
     const failed = (why: string, cause?: unknown): void =>
       reject(new RegistryError("USAGE", `${execPrefix}${program} ${why}`, { cause }))
-    const child = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"], timeout: patience, killSignal: "SIGKILL" })
+    const child = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"], timeout: timeoutMs, killSignal: "SIGKILL" })
     const chunks: Buffer[] = []
     child.stdout.on("data", (chunk: Buffer) => chunks.length < 16 && chunks.push(chunk))
     child.stdin.on("error", () => undefined) // it may not care to read all of it

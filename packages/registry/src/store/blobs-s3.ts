@@ -27,7 +27,7 @@ import type { S3Place } from "./s3-place.ts"
 import { type Staged, S3Staging } from "./s3-staging.ts"
 import type { S3Timeouts } from "./s3-timeouts.ts"
 import { factsFrom } from "./staging.ts"
-import { Turns } from "./turns.ts"
+import { Limiter } from "@weighlock/node"
 
 const linkLifeSeconds = 600
 const reachTime = 5000
@@ -51,7 +51,7 @@ export class S3BlobStore implements BlobStore {
   readonly #copyLimit: number
   /** One proof a digest. */
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
-  readonly #turns = new Turns(hashedAtOnce)
+  readonly #hashing = new Limiter(hashedAtOnce)
 
   constructor(place: S3Place, hashes: HashPool, options: S3StoreOptions = {}) {
     this.#calls = new Calls(place, options.timeouts)
@@ -156,7 +156,7 @@ export class S3BlobStore implements BlobStore {
   /** Reads every byte back. */
   async #hash(key: string, found: Found): Promise<BlobFacts> {
     const bytes = bytesOf(this.#calls, key, found)
-    return factsFrom(await this.#turns.take(() => this.#hashes.hashBytes(bytes, found.size, { parts: true })))
+    return factsFrom(await this.#hashing.run(() => this.#hashes.hashBytes(bytes, found.size, { parts: true })))
   }
 
   async remove(sha256: string): Promise<void> {

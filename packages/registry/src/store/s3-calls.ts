@@ -206,15 +206,3 @@ export async function* paged<T>(
     from = next
   }
 }
-
-/** Works on what is listed, `width` at a time. */
-export async function forEachListed<T>(
-  listed: AsyncGenerator<T>,
-  width: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const take = async (): Promise<void> => {
-    for (let next = await listed.next(); next.done !== true; next = await listed.next()) await work(next.value)
-  }
-  await Promise.all(Array.from({ length: width }, take))
-}

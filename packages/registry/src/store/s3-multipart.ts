@@ -8,6 +8,8 @@ import {
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3"
 
+import { forEach } from "@weighlock/node"
+
 import type { ByteRange } from "./blobs.ts"
 import { type Calls, failed, paged, requireEcho, text, wholeNumber } from "./s3-calls.ts"
 import { contentType, copy } from "./s3-objects.ts"
@@ -118,20 +120,13 @@ export async function copyLarge(
   const target = await createMultipart(calls, to)
   try {
     const parts: ListedPart[] = []
-    const numbers = Array.from({ length: Math.ceil(from.size / limit) }, (_, i) => i + 1).values()
-    let failure: unknown = null
-    const work = async (): Promise<void> => {
-      for (const number of numbers) {
-        if (failure !== null) return
-        const start = (number - 1) * limit
-        const range = { start, end: Math.min(from.size, start + limit) - 1 }
-        parts[number - 1] = await copyPart(calls, from, range, target, number)
-      }
-    }
-    // All have ended before the upload is ended: a part that arrives later would be left behind.
-    const note = (error: unknown): void => void (failure ??= error)
-    await Promise.all(Array.from({ length: copiesAtOnce }, () => work().catch(note)))
-    if (failure !== null) throw failure as Error
+    const numbers = Array.from({ length: Math.ceil(from.size / limit) }, (_, i) => i + 1)
+    // After a failure too all have ended before the upload is ended: a part that arrives later would be left behind.
+    await forEach(numbers, copiesAtOnce, async (number) => {
+      const start = (number - 1) * limit
+      const range = { start, end: Math.min(from.size, start + limit) - 1 }
+      parts[number - 1] = await copyPart(calls, from, range, target, number)
+    })
     await completeMultipart(calls, target, parts)
   } catch (error) {
     await abortMultipart(calls, target).catch(() => undefined) // or it expires

@@ -50,17 +50,17 @@ export async function* bytesOf(calls: Calls, key: string, found: Found, range?: 
   const end = range?.end ?? found.size - 1
   let at = range?.start ?? 0
   let [failures, since] = [0, at]
-  const patience = { left: calls.timeouts.call + (end - at) / leastRate }
+  const wait = { leftMs: calls.timeouts.call + (end - at) / leastRate }
   while (at <= end) {
     try {
-      for await (const chunk of open(calls, key, found, { start: at, end }, patience)) {
+      for await (const chunk of open(calls, key, found, { start: at, end }, wait)) {
         at += chunk.length
         yield chunk
       }
     } catch (error) {
       failures = at - since >= worthIt ? 1 : failures + 1
       since = at
-      if (failures >= attempts || patience.left <= 0 || (statusOf(error) ?? 500) < 500) throw failed("GET", error)
+      if (failures >= attempts || wait.leftMs <= 0 || (statusOf(error) ?? 500) < 500) throw failed("GET", error)
     }
   }
 }
@@ -71,8 +71,8 @@ interface Body extends AsyncIterable<Uint8Array> {
 }
 
 /** ms that may still be spent waiting for bytes; the reader may take its time. */
-interface Patience {
-  left: number
+interface Wait {
+  leftMs: number
 }
 
 async function* open(
@@ -80,10 +80,10 @@ async function* open(
   key: string,
   found: Found,
   range: ByteRange,
-  patience: Patience,
+  wait: Wait,
 ): AsyncGenerator<Uint8Array> {
   const { limit, done } = calls.limit()
-  let waited = watch(limit, calls.timeouts.idle, patience)
+  let waited = watch(limit, calls.timeouts.idle, wait)
   try {
     const body = await requested(calls, key, found, range, limit.signal)
     limit.signal.addEventListener("abort", () => body.destroy(limit.signal.reason as Error))
@@ -94,7 +94,7 @@ async function* open(
         left -= chunk.length
         waited()
         yield chunk
-        waited = watch(limit, calls.timeouts.idle, patience)
+        waited = watch(limit, calls.timeouts.idle, wait)
       }
       if (left > 0) throw odd(`${left} bytes are missing`)
     } finally {
@@ -107,13 +107,13 @@ async function* open(
 }
 
 /** Ends it all unless what this answers is called in time. */
-function watch(limit: AbortController, idle: number, patience: Patience): () => void {
+function watch(limit: AbortController, idle: number, wait: Wait): () => void {
   const began = performance.now()
-  const why = patience.left < idle ? "too few bytes came in all that time" : "nothing came"
-  const timer = setTimeout(() => limit.abort(odd(why)), Math.min(idle, Math.max(0, patience.left)))
+  const why = wait.leftMs < idle ? "too few bytes came in all that time" : "nothing came"
+  const timer = setTimeout(() => limit.abort(odd(why)), Math.min(idle, Math.max(0, wait.leftMs)))
   return () => {
     clearTimeout(timer)
-    patience.left -= performance.now() - began
+    wait.leftMs -= performance.now() - began
   }
 }
 

@@ -13,7 +13,8 @@ import { ManifestError, limits, partSizeFor } from "@weighlock/manifest"
 import { RegistryError } from "../errors.ts"
 import { type Upload, uploadId } from "./blobs.ts"
 import { requireHex } from "./disk.ts"
-import { type Calls, failed, forEachListed, odd, statusOf } from "./s3-calls.ts"
+import { forEach } from "@weighlock/node"
+import { type Calls, failed, odd, statusOf } from "./s3-calls.ts"
 import {
   type ListedPart,
   type Multipart,
@@ -62,7 +63,7 @@ export class S3Staging {
   async missing(upload: Upload): Promise<Missing> {
     const staged = stagedOf(upload)
     const { key } = staged
-    for (let tries = 0; tries < 3; tries++) {
+    for (let attemptsLeft = 3; attemptsLeft > 0; attemptsLeft--) {
       if (this.#mayBeThere(staged) && (await this.#object(key))?.size === staged.size) {
         this.#remember(staged)
         return { key, numbers: [], uploadId: "" }
@@ -139,14 +140,14 @@ export class S3Staging {
   async expire(before: number): Promise<number> {
     const expired = new Set<string>()
     for (const prefix of ["staging/", "blobs/sha256/", "probe/"]) {
-      await forEachListed(listMultiparts(this.#calls, prefix), expiriesAtOnce, async (multipart) => {
+      await forEach(listMultiparts(this.#calls, prefix), expiriesAtOnce, async (multipart) => {
         if (!isOurs(multipart.key) || !(await untouchedSince(this.#calls, multipart, before))) return
         await abortMultipart(this.#calls, multipart)
         expired.add(multipart.key)
       })
     }
     for (const prefix of ["staging/", "probe/"]) {
-      await forEachListed(list(this.#calls, prefix), expiriesAtOnce, async ({ key, modified }) => {
+      await forEach(list(this.#calls, prefix), expiriesAtOnce, async ({ key, modified }) => {
         if (!isOurs(key) || modified >= before) return
         await remove(this.#calls, key)
         expired.add(key)

@@ -69,7 +69,7 @@ export class AskedWitness {
   /** Throws a WitnessFault, or what `consistency` throws. */
   async cosign(target: Target, consistency: (from: number, to: number) => Promise<readonly Hash[]>): Promise<Cosigned> {
     if (!noteVerifier(this.witness.vkey).able) await loadMldsa44() // an older Node
-    for (let attempt = 0; attempt < attempts; attempt++) {
+    for (let attemptsLeft = attempts; attemptsLeft > 0; attemptsLeft--) {
       const oldSize = this.#size
       if (oldSize > target.size) throw this.#isAhead(oldSize, target)
       const proof = oldSize === 0 || oldSize === target.size ? [] : await consistency(oldSize, target.size)

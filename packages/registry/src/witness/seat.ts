@@ -1,4 +1,5 @@
 /** How it stands with one witness of the policy: what it did last, and when it is to be asked again. */
+import { type Backoff, backoffMs } from "@weighlock/node"
 import type { Hash, PolicyWitness } from "@weighlock/tlog"
 
 import { type AskedWitness, type Cosigned, type Target, WitnessFault, type WitnessState } from "./asked-witness.ts"
@@ -18,8 +19,8 @@ export interface WitnessStatus {
   readonly error: string | null
 }
 
-const shortestRest = 1000
-const longestRest = 60_000
+/** How long a witness rests after so many faults in a row. */
+const rest: Backoff = { firstMs: 1000, factor: 2, longestMs: 60_000 }
 
 export class Seat {
   /** The request under way. */
@@ -29,6 +30,7 @@ export class Seat {
   #state: WitnessState = "unasked"
   #newest: { size: number; time: number } | null = null
   #failures = 0
+  #restMs = 0
   #error: string | null = null
   /** ms, when it answered or failed last. */
   #at = 0
@@ -41,7 +43,7 @@ export class Seat {
   /** When to ask it for a checkpoint of `size`, in ms of the same clock; infinity while it is busy or has no URL. */
   dueAt(size: number, refresh: number): number {
     if (this.busy !== null || this.#asked === null) return Number.POSITIVE_INFINITY
-    if (this.#failures > 0) return this.#at + Math.min(longestRest, shortestRest * 2 ** (this.#failures - 1))
+    if (this.#failures > 0) return this.#at + this.#restMs
     return this.#newest?.size === size ? this.#at + refresh : 0
   }
 
@@ -66,6 +68,7 @@ export class Seat {
   /** Whether that is a change. */
   failed(error: unknown, at: number): boolean {
     this.#failures += 1
+    this.#restMs = backoffMs(this.#failures, rest)
     this.#error = error instanceof Error ? error.message : String(error)
     return this.#now(error instanceof WitnessFault ? error.state : "failing", at)
   }
