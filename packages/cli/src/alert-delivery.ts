@@ -7,9 +7,16 @@
 import { spawn } from "node:child_process"
 import { access, constants, stat } from "node:fs/promises"
 import { delimiter, resolve } from "node:path"
-import { setTimeout as pause } from "node:timers/promises"
 import type { Alert } from "@weighlock/client"
-import { isLoopbackHost } from "@weighlock/node"
+import {
+  type Alive,
+  type Backoff,
+  HttpClient,
+  isLoopbackHost,
+  NodeError,
+  parseRetryAfter,
+  retrying,
+} from "@weighlock/node"
 import { CliError, usage } from "./errors.ts"
 import type { Io } from "./io.ts"
 import { secret } from "./settings.ts"
@@ -17,9 +24,7 @@ import { secret } from "./settings.ts"
 export type Delivery = (alert: Alert) => Promise<void>
 
 /** A program that hangs must not silence the monitor, ms. */
-const programPatience = 60_000
-const answerPatience = 10_000
-const attempts = 4
+const programTimeoutMs = 60_000
 
 /** Throws USAGE. The address of a web hook is often a secret, so it may stand in the environment. */
 export async function deliveryOf(io: Io, flags: { exec?: string; webhook?: string }): Promise<Delivery> {
@@ -67,7 +72,7 @@ async function runProgram(io: Io, program: string, alert: Alert): Promise<void> 
       cwd: io.cwd,
       env: io.env,
       stdio: ["pipe", "pipe", "pipe"],
-      timeout: programPatience,
+      timeout: programTimeoutMs,
       signal: io.signal,
       killSignal: "SIGKILL",
     })
@@ -89,39 +94,35 @@ function webhookUrl(text: string): URL {
   throw usage("the web hook is not an https URL", "plain http is for loopback only")
 }
 
+/** What a web hook answers is not read, only its status. */
+const http = new HttpClient({ totalMs: 10_000, maxBytes: 65_536, whenLarger: "cut" })
+const backoff: Backoff = { firstMs: 500, factor: 2, longestMs: 10_000 }
+
+class Refused extends Error {}
+
+/** No redirect is followed: an alert is for the one whom the user named. */
 async function post({ signal }: Io, url: URL, alert: Alert): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    const outcome = await postOnce(url, alert, signal)
-    if (outcome === "delivered") return
+  const body = JSON.stringify(alert)
+  const headers = { "content-type": "application/json" }
+  const deliver = async (alive: Alive): Promise<void> => {
+    const answer = await http.request(url, { method: "POST", headers, body, signal })
+    alive(parseRetryAfter(answer.headers["retry-after"]))
+    const { status } = answer
+    if (status >= 200 && status < 300) return
+    const mayHelp = status >= 500 || status === 429 || status === 408
+    throw mayHelp ? new Error(`answered ${status}`) : new Refused(`answered ${status}`)
+  }
+  const mayHelp = (error: unknown): boolean => !(error instanceof Refused)
+  await retrying(deliver, { mayHelp, backoff, signal }).catch((cause: unknown) => {
     signal.throwIfAborted()
-    if (!outcome.mayHelp || attempt === attempts)
-      throw undelivered(`the web hook at ${url.origin} ${outcome.why}`, outcome.cause)
-    await pause(250 * 2 ** attempt, undefined, { signal })
-  }
+    throw undelivered(`the web hook at ${url.origin} ${explained(cause)}`, cause)
+  })
 }
 
-interface Failed {
-  readonly why: string
-  readonly mayHelp: boolean
-  readonly cause?: unknown
-}
-
-async function postOnce(url: URL, alert: Alert, signal: AbortSignal): Promise<"delivered" | Failed> {
-  try {
-    const answer = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(alert),
-      redirect: "manual", // an alert is for the one whom the user named
-      signal: AbortSignal.any([signal, AbortSignal.timeout(answerPatience)]),
-    })
-    await answer.body?.cancel()
-    if (answer.ok) return "delivered"
-    const mayHelp = answer.status >= 500 || answer.status === 429 || answer.status === 408
-    return { why: `answered ${answer.status}`, mayHelp }
-  } catch (cause) {
-    return { why: "could not be reached", mayHelp: true, cause }
-  }
+/** Of an error of the system only the code: some quote the address, which may be a secret. */
+function explained(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException
+  return code === undefined || cause instanceof NodeError ? message : `could not be reached: ${code}`
 }
 
 function undelivered(what: string, cause: unknown): CliError {

@@ -4,7 +4,7 @@
  */
 import type { LookupFunction } from "node:net"
 import { Readable } from "node:stream"
-import { type Alive, isLoopbackHost, parseRetryAfter, retrying } from "@weighlock/node"
+import { type Alive, isLoopbackHost, parseRetryAfter, readAtMost, retrying } from "@weighlock/node"
 import type { Dispatcher, EnvHttpProxyAgent } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
@@ -187,19 +187,11 @@ export function retryAfter({ headers }: Pick<Dispatcher.ResponseData, "headers">
 
 /** Reads an answer to its end; more than `limit` bytes are refused (TOO_LARGE). */
 async function readBody(body: AsyncIterable<Uint8Array>, limit: number, what: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  try {
-    for await (const chunk of body) {
-      size += chunk.length
-      if (size > limit) throw new ClientError("TOO_LARGE", `the answer to ${what} exceeds ${limit} bytes`)
-      chunks.push(chunk)
-    }
-  } catch (cause) {
-    if (cause instanceof ClientError) throw cause
+  const { bytes, isAll } = await readAtMost(body, limit).catch((cause: unknown) => {
     throw unavailable(`the answer to ${what} broke off`, { cause })
-  }
-  return Buffer.concat(chunks)
+  })
+  if (isAll) return bytes
+  throw new ClientError("TOO_LARGE", `the answer to ${what} exceeds ${limit} bytes`)
 }
 
 function asError(reason: unknown): Error {

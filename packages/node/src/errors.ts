@@ -2,7 +2,13 @@
  * What the tools of this package refuse, as a closed list of codes. A package that uses them says it in its own words and
  * with its own class; who looks at `code` alone need not know whose error it is.
  */
-export const nodeErrorCodes = ["FILE_CHANGED", "FILE_UNREADABLE", "THREAD_ENDED"] as const
+export const nodeErrorCodes = [
+  "ANSWER_TOO_LARGE",
+  "FILE_CHANGED",
+  "FILE_UNREADABLE",
+  "THREAD_ENDED",
+  "TIMED_OUT",
+] as const
 
 export type NodeErrorCode = (typeof nodeErrorCodes)[number]
 

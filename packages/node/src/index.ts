@@ -2,7 +2,9 @@ export { createFile, type FileOptions, replaceFile, temporaryIn } from "./durabl
 export { makeFolder, moveDurably, syncFile, syncFolder } from "./durable-folder.ts"
 export { NodeError, type NodeErrorCode, nodeErrorCodes } from "./errors.ts"
 export { isLoopbackAuthority, isLoopbackHost } from "./loopback.ts"
+export { type HttpAnswer, HttpClient, type HttpClientOptions, type HttpRequest } from "./http-client.ts"
 export { forEach, Limiter, type LimiterOptions } from "./limiter.ts"
+export { readAtMost } from "./read-at-most.ts"
 export { readWhole } from "./read-whole.ts"
 export {
   type Alive,

@@ -13,6 +13,7 @@ import { Agent as HttpsAgent } from "node:https"
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 
 import { RegistryError } from "../errors.ts"
+import { HttpClient } from "@weighlock/node"
 import { capAnswers } from "./s3-answers.ts"
 import type { S3Place } from "./s3-place.ts"
 import { type S3Timeouts, defaultTimeouts } from "./s3-timeouts.ts"
@@ -29,6 +30,8 @@ export const attempts = 3
 export class Calls {
   readonly place: S3Place
   readonly timeouts: S3Timeouts
+  /** For what the SDK does not send: grants and links, as a client uses them. Of an answer the first 64 KiB are enough. */
+  readonly http: HttpClient
   readonly #client: S3Client
   /** Has connections of its own: bodies that nobody reads on would keep the others busy. */
   readonly #bodies: S3Client
@@ -38,6 +41,8 @@ export class Calls {
   constructor(place: S3Place, timeouts: Partial<S3Timeouts> = {}) {
     this.place = place
     this.timeouts = { ...defaultTimeouts, ...timeouts }
+    const { connect, idle } = this.timeouts
+    this.http = new HttpClient({ connectMs: connect, totalMs: idle, maxBytes: 65_536, whenLarger: "cut", ca: place.ca })
     const settings = settingsOf(place, this.timeouts)
     this.#client = capAnswers(new S3Client(settings()))
     this.#bodies = capAnswers(new S3Client({ ...settings(), credentials: this.#client.config.credentials }))
@@ -47,6 +52,7 @@ export class Calls {
   close(): void {
     this.#closed = true
     for (const limit of this.#underWay) limit.abort(odd("the registry stops"))
+    this.http.close()
     this.#client.destroy()
     this.#bodies.destroy()
   }

@@ -10,10 +10,11 @@
 import { randomBytes } from "node:crypto"
 import { buffer } from "node:stream/consumers"
 
+import type { HttpAnswer } from "@weighlock/node"
 import { RegistryError } from "../errors.ts"
 import type { Grant } from "./blobs.ts"
 import { Calls, failed, odd } from "./s3-calls.ts"
-import { type Answered, exchange, isSuccess, probeLife as life, send, sha256 } from "./s3-exchange.ts"
+import { exchange, isSuccess, probeLife as life, send, sha256 } from "./s3-exchange.ts"
 import { grantPut, linkTo } from "./s3-grants.ts"
 import { abortMultipart, completeMultipart, createMultipart, listMultiparts, listParts } from "./s3-multipart.ts"
 import { bytesOf, copy, endsMultiparts, head, list, remove } from "./s3-objects.ts"
@@ -239,7 +240,7 @@ class Probe {
     throw new RegistryError("UNAVAILABLE", `the bucket refused a signed PUT: ${code} (${status})`)
   }
 
-  async #send(grant: Grant, bytes: Uint8Array): Promise<Answered> {
+  async #send(grant: Grant, bytes: Uint8Array): Promise<HttpAnswer> {
     return await send(this.#calls, grant, bytes)
   }
 }

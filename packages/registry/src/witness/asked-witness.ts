@@ -5,10 +5,12 @@
  *                                 old 41 …    -> 200 "— witness.example/w1 uKLPIA…=\n"
  *     GET <url>/<SHA-256 of the origin>/checkpoint   the newest it has cosigned, for everybody
  */
+import type { HttpAnswer, HttpClient, HttpRequest } from "@weighlock/node"
 import {
   type Hash,
   type NoteSignature,
   type PolicyWitness,
+  decodeUtf8,
   formatAddCheckpoint,
   loadMldsa44,
   noteVerifier,
@@ -21,7 +23,6 @@ import {
 
 import { RegistryError } from "../errors.ts"
 import { originHash } from "./kept-state.ts"
-import type { Answer, Poster } from "./post.ts"
 
 export interface Target {
   readonly size: number
@@ -50,20 +51,28 @@ export interface Cosigned {
   readonly time: number
 }
 
+interface Answer {
+  readonly status: number
+  /** As sent, without parameters; "" when absent. */
+  readonly type: string
+  readonly body: string
+}
+
+const plainText = { "content-type": "text/plain; charset=utf-8" }
 /** A 409 may cross another log's request, once. */
 const attempts = 3
 
 export class AskedWitness {
   readonly witness: PolicyWitness
   readonly url: URL
-  readonly #poster: Poster
+  readonly #http: HttpClient
   /** The size it has cosigned last, as far as we know. */
   #size = 0
 
-  constructor(witness: PolicyWitness, url: URL, poster: Poster) {
+  constructor(witness: PolicyWitness, url: URL, http: HttpClient) {
     this.witness = witness
     this.url = url
-    this.#poster = poster
+    this.#http = http
   }
 
   /** Throws a WitnessFault, or what `consistency` throws. */
@@ -74,7 +83,7 @@ export class AskedWitness {
       if (oldSize > target.size) throw this.#isAhead(oldSize, target)
       const proof = oldSize === 0 || oldSize === target.size ? [] : await consistency(oldSize, target.size)
       const body = formatAddCheckpoint({ oldSize, proof, checkpoint: target.note })
-      const answer = await this.#ask(() => this.#poster.post(this.url, body))
+      const answer = await this.#ask(this.url, { method: "POST", headers: plainText, body })
       if (answer.status === 200) {
         const cosigned = this.#read(answer, target)
         this.#size = target.size
@@ -88,7 +97,7 @@ export class AskedWitness {
 
   /** The newest checkpoint of the log that it shows to everybody; `null`: it shows none. Throws a WitnessFault. */
   async shown(origin: string): Promise<string | null> {
-    const { status, body } = await this.#ask(() => this.#poster.get(checkpointUrl(this.url, origin)))
+    const { status, body } = await this.#ask(checkpointUrl(this.url, origin), { method: "GET" })
     return status === 200 ? body : null
   }
 
@@ -97,9 +106,9 @@ export class AskedWitness {
     return new WitnessFault("ahead", `has cosigned ${size} entries of this log, which has ${target.size}`)
   }
 
-  async #ask(request: () => Promise<Answer>): Promise<Answer> {
+  async #ask(url: URL, request: HttpRequest): Promise<Answer> {
     try {
-      return await request()
+      return openAnswer(await this.#http.request(url, request))
     } catch (cause) {
       throw new WitnessFault("failing", cause instanceof Error ? cause.message : String(cause), { cause })
     }
@@ -116,6 +125,12 @@ export class AskedWitness {
     }
     throw new WitnessFault("failing", "answered 200 without a valid cosignature of its own")
   }
+}
+
+function openAnswer({ status, headers, body }: HttpAnswer): Answer {
+  const text = headers["content-encoding"] === undefined ? decodeUtf8(body) : null
+  if (text === null) throw new Error("answered with what is no plain UTF-8")
+  return { status, type: (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "", body: text }
 }
 
 function linesOf({ body }: Answer): readonly NoteSignature[] {

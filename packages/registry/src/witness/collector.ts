@@ -8,7 +8,7 @@
  * All idle witnesses are asked for the same checkpoint, as a quorum is about one. A witness gets one request at a time, and
  * rest after a fault, longer each time. A log that does not grow is cosigned again every minute: freshness is dated.
  */
-import { SerialQueue } from "@weighlock/node"
+import { HttpClient, SerialQueue } from "@weighlock/node"
 import type { Hash, Policy } from "@weighlock/tlog"
 import type { Logger } from "pino"
 
@@ -22,7 +22,6 @@ import {
   addCheckpointUrl,
 } from "./asked-witness.ts"
 import { type CosignedCheckpoint, Gathering } from "./gathering.ts"
-import { Poster } from "./post.ts"
 import { Seat, type WitnessStatus } from "./seat.ts"
 
 export interface CollectorOptions {
@@ -59,6 +58,7 @@ export interface CollectorStatus {
 }
 
 const pace = 1000
+const answerCap = 64 * 1024
 /** What a witness answers that has cosigned another history of this log. */
 const proving: ReadonlySet<WitnessState> = new Set<WitnessState>(["ahead", "refused"])
 
@@ -66,7 +66,7 @@ export class WitnessCollector {
   readonly #options: CollectorOptions
   readonly #now: () => number
   readonly #refresh: number
-  readonly #poster: Poster
+  readonly #http: HttpClient
   readonly #seats: readonly Seat[]
   readonly #gathering: Gathering
   readonly #recording = new SerialQueue()
@@ -83,8 +83,8 @@ export class WitnessCollector {
     this.#options = options
     this.#now = options.now ?? performance.now.bind(performance)
     this.#refresh = options.refresh ?? 60_000
-    this.#poster = new Poster(options.timeout ?? 2000)
-    this.#seats = seatsFor(options, this.#poster)
+    this.#http = new HttpClient({ totalMs: options.timeout ?? 2000, maxBytes: answerCap })
+    this.#seats = seatsFor(options, this.#http)
     this.#gathering = new Gathering(options.log.policy)
   }
 
@@ -121,7 +121,7 @@ export class WitnessCollector {
   async close(): Promise<void> {
     this.#closed = true
     if (this.#timer) clearTimeout(this.#timer)
-    this.#poster.close()
+    this.#http.close()
     await Promise.all(this.#seats.map((seat) => seat.busy ?? Promise.resolve()))
   }
 
@@ -198,7 +198,7 @@ export class WitnessCollector {
   }
 }
 
-function seatsFor({ log, urls = {} }: CollectorOptions, poster: Poster): Seat[] {
+function seatsFor({ log, urls = {} }: CollectorOptions, http: HttpClient): Seat[] {
   const names = new Set(log.policy.witnesses.map(({ name }) => name))
   const stranger = Object.keys(urls).find((name) => !names.has(name))
   if (stranger !== undefined) {
@@ -206,6 +206,6 @@ function seatsFor({ log, urls = {} }: CollectorOptions, poster: Poster): Seat[] 
   }
   return log.policy.witnesses.map((witness) => {
     const url = Object.hasOwn(urls, witness.name) ? urls[witness.name] : witness.url
-    return new Seat(witness, url === undefined ? null : new AskedWitness(witness, addCheckpointUrl(url), poster))
+    return new Seat(witness, url === undefined ? null : new AskedWitness(witness, addCheckpointUrl(url), http))
   })
 }

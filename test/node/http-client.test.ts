@@ -1,0 +1,162 @@
+/** Small requests: what comes is what was sent, and whoever is slow, endless or gone costs no more than the limits. */
+import assert from "node:assert/strict"
+import { createServer, type RequestListener } from "node:http"
+import { createServer as createNetServer, type AddressInfo, type Server, type Socket } from "node:net"
+import { test, type TestContext } from "node:test"
+import { HttpClient, type HttpClientOptions } from "@weighlock/node"
+
+async function listen(t: TestContext, server: Server): Promise<URL> {
+  const sockets = new Set<Socket>()
+  server.on("connection", (socket: Socket) => sockets.add(socket))
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+}
+const serve = (t: TestContext, listener: RequestListener): Promise<URL> => listen(t, createServer(listener))
+
+function client(t: TestContext, options: Partial<HttpClientOptions> = {}): HttpClient {
+  const http = new HttpClient({ totalMs: 60_000, maxBytes: 1000, ...options })
+  t.after(() => http.close())
+  return http
+}
+/** Far below the other limits of a test: whichever of them holds is told by the message, not by the clock. */
+const soon = 300
+
+test("what is sent arrives, what is answered comes back: no redirect, no decompression, no status is an error", async (t) => {
+  const seen: unknown[] = []
+  const url = await serve(t, (request, response) => {
+    let body = ""
+    request.setEncoding("utf8").on("data", (text: string) => (body += text))
+    request.on("end", () => {
+      seen.push([request.method, request.headers["content-length"], request.headers["x-own"], body])
+      const headers = { location: "http://127.0.0.1:1/", "content-encoding": "gzip" }
+      response.writeHead(request.method === "GET" ? 302 : 500, headers).end("no gzip")
+    })
+  })
+  const http = client(t)
+  const { status, headers, body } = await http.request(url, { method: "POST", headers: { "x-own": "1" }, body: "né" })
+  assert.deepEqual([status, headers.location, body.toString()], [500, "http://127.0.0.1:1/", "no gzip"])
+  assert.equal((await http.request(url, { method: "GET" })).status, 302)
+  await http.request(url, { method: "PUT", body: Buffer.alloc(0) })
+  assert.deepEqual(seen, [
+    ["POST", "3", "1", "né"],
+    ["GET", undefined, undefined, ""],
+    ["PUT", "0", undefined, ""],
+  ])
+})
+
+test("a connection is kept; one that the server closed meanwhile is made anew, once", async (t) => {
+  let [connections, requests] = [0, 0]
+  const server = createServer((request, response) => {
+    // The third comes on a kept connection, and finds it dead.
+    if (++requests === 3) request.socket.resetAndDestroy()
+    else response.end(String(requests))
+  })
+  server.on("connection", () => (connections += 1))
+  const url = await listen(t, server)
+  const http = client(t)
+  for (const [answer, made] of [
+    ["1", 1],
+    ["2", 1],
+    ["4", 2],
+  ]) {
+    assert.equal((await http.request(url, { method: "POST", body: "x" })).body.toString(), answer)
+    assert.equal(connections, made)
+  }
+})
+
+test("a server that resets every connection is not asked for ever", async (t) => {
+  let connections = 0
+  const server = createNetServer((socket) => {
+    connections++
+    socket.once("data", () => socket.resetAndDestroy())
+  })
+  await assert.rejects(client(t).request(await listen(t, server), { method: "GET" }), { code: "ECONNRESET" })
+  assert.equal(connections, 1)
+})
+
+test("nobody there: the system's error", async (t) => {
+  await assert.rejects(client(t).request(new URL("http://127.0.0.1:1/"), { method: "GET" }), { code: "ECONNREFUSED" })
+})
+
+const slow: Record<string, [RequestListener, Partial<HttpClientOptions>, RegExp]> = {
+  "never answers": [() => undefined, { totalMs: soon }, /^did not answer within 300 ms$/],
+  "is silent": [() => undefined, { idleMs: soon }, /^sent nothing for 300 ms$/],
+  "stops in the middle": [
+    (_, response) => void response.writeHead(200, { "content-length": "10" }).write("half"),
+    { idleMs: soon },
+    /^sent nothing for 300 ms$/,
+  ],
+  "sends a byte now and then": [
+    (_, response) => {
+      const timer = setInterval(() => response.write("."), 20)
+      response.on("close", () => clearInterval(timer))
+    },
+    { totalMs: soon, maxBytes: 1e9 },
+    /^did not answer within 300 ms$/,
+  ],
+}
+for (const [what, [listener, options, message]] of Object.entries(slow)) {
+  test(`a server that ${what}: TIMED_OUT`, async (t) => {
+    const url = await serve(t, listener)
+    await assert.rejects(client(t, options).request(url, { method: "GET" }), { code: "TIMED_OUT", message })
+  })
+}
+
+test("a server that takes the connection and never says a word of TLS: TIMED_OUT", async (t) => {
+  const url = await listen(
+    t,
+    createNetServer((socket) => void socket.on("error", () => undefined).resume()),
+  )
+  url.protocol = "https:"
+  const http = client(t, { connectMs: soon })
+  await assert.rejects(http.request(new URL(`https://${url.host}/`), { method: "GET" }), {
+    code: "TIMED_OUT",
+    message: /^took no connection within 300 ms$/,
+  })
+})
+
+test("an answer that is too large, or has no end: refused, or cut, and the connection ends", async (t) => {
+  let closed = 0
+  const url = await serve(t, (request, response) => {
+    const write = (): void => {
+      while (!response.destroyed && response.write("x".repeat(1000))) continue
+    }
+    response.on("drain", write).on("close", () => (closed += 1))
+    if (request.url === "/endless") write()
+    else response.end("x".repeat(Number(request.url?.slice(1))))
+  })
+  const ask = async (path: string, whenLarger: "refuse" | "cut"): Promise<number> => {
+    const { body } = await client(t, { whenLarger }).request(new URL(path, url), { method: "GET" })
+    return body.length
+  }
+  assert.deepEqual([await ask("/1000", "refuse"), await ask("/0", "refuse")], [1000, 0])
+  for (const path of ["/1001", "/endless"]) {
+    await assert.rejects(ask(path, "refuse"), {
+      code: "ANSWER_TOO_LARGE",
+      message: "answered with more than 1000 bytes",
+    })
+    assert.equal(await ask(path, "cut"), 1000)
+  }
+  while (closed < 6) await new Promise((resolve) => setImmediate(resolve))
+})
+
+test("a signal ends it, with its reason; a client that is closed asks nobody", async (t) => {
+  const reason = new Error("stopped")
+  const controller = new AbortController()
+  const url = await serve(t, () => controller.abort(reason))
+  const http = client(t)
+  await assert.rejects(http.request(url, { method: "GET", signal: controller.signal }), reason)
+  await assert.rejects(http.request(url, { method: "GET", signal: controller.signal }), reason)
+  http.close()
+  await assert.rejects(http.request(url, { method: "GET" }), { code: "TIMED_OUT" })
+})
+
+test("closing ends what is under way", async (t) => {
+  const http = client(t)
+  const url = await serve(t, () => http.close())
+  await assert.rejects(http.request(url, { method: "GET" }))
+})
