@@ -27,9 +27,24 @@ export interface ReadyEngine {
   readonly detail: string
   /** Bytes of weights it has room for. */
   readonly maxWeightBytes: number
-  /** Throws EngineLost when the last answer can't be trusted. */
-  readonly check: () => void
+  /** What it does not answer right: such a model is passed over. */
+  readonly limits: readonly EngineLimit[]
+  /** Throws EngineLost when the last answer can't be trusted, OUTPUT_INVALID when a value inside was not finite. */
+  readonly check: () => void | Promise<void>
 }
+
+/** One layer of a model that is built, as often as it is called. */
+export interface LayerFacts {
+  readonly className: string
+  readonly name: string
+  /** The library's layer, for its settings. */
+  readonly layer: object
+  /** With the batch first; `null` is a size that is not known before the question. */
+  readonly inputShape: readonly (number | null)[]
+}
+
+/** Why the engine does not compute this layer right; `null` when it does. */
+export type EngineLimit = (facts: LayerFacts) => string | null
 
 /** The model is fine, this engine can't run it: another may. */
 export class EngineUnfit extends Error {

@@ -6,7 +6,7 @@
  */
 import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers"
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core"
-import { refused } from "../errors.ts"
+import { refused, RuntimeError } from "../errors.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
 import {
   describe,
@@ -18,6 +18,7 @@ import {
   valuesOf,
 } from "../tensors.ts"
 import { EngineUnfit, type ReadyEngine, type TensorFlow } from "./engine.ts"
+import { listOfShapes, requireRight } from "./layer-limits.ts"
 import { GrowingTensor, rowsOf } from "./rows.ts"
 import { withWeightBudget } from "./weight-budget.ts"
 
@@ -35,6 +36,7 @@ export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArti
   requireRoom(engine, artifacts)
   const { tf, backend, check } = engine
   const model = await build(tf, artifacts)
+  requireRight(engine.limits, model)
   await tf.setBackend(backend)
   fill(tf, model, artifacts)
   const chunk = chunkRows(model)
@@ -45,7 +47,7 @@ export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArti
     outputs,
     async predict(batch) {
       const answers = await predict(tf, model, batch, chunk)
-      check()
+      await check()
       return answers
     },
   }
@@ -127,13 +129,18 @@ async function rehearse(model: LoadedModel): Promise<void> {
     const sizes = shape.map(Number)
     return { shape: [1, ...sizes], data: valuesOf(dtype, elementsIn(sizes)) }
   })
-  await model.predict(zeros)
+  try {
+    await model.predict(zeros)
+  } catch (error) {
+    // Its answer to zeros would mean nothing: that is no reason not to ask it something else.
+    if (!(error instanceof RuntimeError && error.code === "OUTPUT_INVALID")) throw error
+  }
 }
 
 // Layers without weights can blow up too: RepeatVector, UpSampling2D, ZeroPadding2D.
 function requireSaneShapes(model: LayersModel): void {
   for (const [name, shape] of activations(model)) {
-    const sane = shape.every((size) => size === null || (Number.isSafeInteger(size) && size >= 0))
+    const sane = shape.every((size) => size === null || (Number.isSafeInteger(size) && size > 0))
     if (!sane || instanceElements(shape) > maxElements) {
       throw refused(`layer ${name} would make a tensor of shape ${describe(shape)}`)
     }
@@ -144,18 +151,12 @@ function largestActivation(model: LayersModel): number {
   return Math.max(1, ...activations(model).map(([, shape]) => instanceElements(shape)))
 }
 
-function activations(model: LayersModel): [layer: string, shape: (number | null)[]][] {
+function activations(model: LayersModel): [layer: string, shape: readonly (number | null)[]][] {
   return model.layers.flatMap((layer) => {
     const inner = "layers" in layer ? activations(layer as LayersModel) : []
-    const shapes = layer.inboundNodes.flatMap((node) => node.outputShapes as unknown as Shapes)
-    return [...inner, ...listOfShapes(shapes).map((shape): [string, (number | null)[]] => [layer.name, shape])]
+    const shapes = layer.inboundNodes.flatMap(({ outputShapes }) => listOfShapes(outputShapes))
+    return [...inner, ...shapes.map((shape): [string, readonly (number | null)[]] => [layer.name, shape])]
   })
-}
-
-type Shapes = ((number | null) | (number | null)[])[]
-
-function listOfShapes(shapes: Shapes): (number | null)[][] {
-  return shapes.every((shape) => Array.isArray(shape)) ? shapes : [shapes as (number | null)[]]
 }
 
 function instanceElements([, ...shape]: readonly (number | null)[]): number {

@@ -8,6 +8,10 @@ import { createRequire } from "node:module"
 import { join, resolve } from "node:path"
 import { messageOf } from "../errors.ts"
 import type { Engine, OpenedEngine, TensorFlow } from "./engine.ts"
+import { watchKernels } from "./kernels/finite.ts"
+import { checkOnDevice } from "./kernels/finite-on-device.ts"
+import { guardIndices } from "./kernels/indices.ts"
+import { guardWindows } from "./kernels/windows.ts"
 
 const packageName = "@tensorflow/tfjs-node-gpu"
 
@@ -34,13 +38,20 @@ async function wake(file: string): Promise<OpenedEngine> {
   if (tf.getBackend() !== "tensorflow" || backend.isUsingGpuDevice !== true) {
     return { available: false, why: `${file} found no CUDA device; its CPU mode is not used` }
   }
+  const { check, finish } = checkOnDevice(tf, "tensorflow")
+  watchKernels(tf, "tensorflow", check)
+  guardWindows(tf, "tensorflow")
+  guardIndices(tf, "tensorflow", ({ dataId }) =>
+    (tf.backend() as { readSync(id: object): ArrayLike<number> }).readSync(dataId),
+  )
   return {
     available: true,
     tf,
     backend: "tensorflow",
     detail: `tfjs ${tf.version_core}, libtensorflow on CUDA, ${file}`,
     maxWeightBytes: Infinity,
-    check: () => undefined,
+    limits: [],
+    check: finish,
   }
 }
 

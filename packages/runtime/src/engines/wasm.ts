@@ -11,7 +11,12 @@ import * as core from "@tensorflow/tfjs-core"
 import * as layers from "@tensorflow/tfjs-layers"
 import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm"
 import "@tensorflow/tfjs-backend-cpu"
-import { type Engine, EngineLost, EngineUnfit, type OpenedEngine } from "./engine.ts"
+import { type Engine, EngineLost, EngineUnfit, type OpenedEngine, type TensorFlow } from "./engine.ts"
+import { checkInPlace, watchKernels } from "./kernels/finite.ts"
+import { guardIndices } from "./kernels/indices.ts"
+import { mendSums } from "./kernels/wasm-sums.ts"
+import { guardMemory, guardWindows } from "./kernels/windows.ts"
+import { wasmLimits } from "./wasm-limits.ts"
 
 const gibibyte = 2 ** 30
 
@@ -28,13 +33,27 @@ async function open(): Promise<OpenedEngine> {
   const main = createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm")
   setWasmPaths(dirname(main) + sep)
   if (!(await core.setBackend("wasm"))) return { available: false, why: "the WebAssembly backend did not start" }
-  const { wasm } = core.backend() as BackendWasm
-  const memory = wasm as unknown as Memory
+  const backend = core.backend() as BackendWasm
+  const memory = backend.wasm as unknown as Memory
   refuseFailedAllocations(memory)
+  const tf = { ...core, ...layers }
+  mendKernels(tf, backend)
   const simd = await core.env().getAsync("WASM_HAS_SIMD_SUPPORT")
   const detail = `tfjs ${core.version_core}, WebAssembly${simd ? " with SIMD" : ""}`
   const check = (): void => requireRoom(memory)
-  return { available: true, tf: { ...core, ...layers }, backend: "wasm", detail, maxWeightBytes: gibibyte, check }
+  return { available: true, tf, backend: "wasm", detail, maxWeightBytes: gibibyte, limits: wasmLimits, check }
+}
+
+function mendKernels(tf: TensorFlow, backend: BackendWasm): void {
+  guardMemory(backend)
+  mendSums(tf)
+  watchKernels(
+    tf,
+    "wasm",
+    checkInPlace((tensor) => backend.typedArrayFromHeap(tensor) as Float32Array),
+  )
+  guardWindows(tf, "wasm")
+  guardIndices(tf, "wasm", (tensor) => backend.typedArrayFromHeap(tensor))
 }
 
 // A full heap answers address 0, and the backend would write the tensor there.

@@ -1,0 +1,54 @@
+/**
+ * The same promise for engines whose numbers lie on a device: each kernel's answer is looked at over there, and all that is
+ * read back, once a question, is one bit.
+ */
+import type { TensorInfo } from "@tensorflow/tfjs-core"
+import type { TensorFlow } from "../engine.ts"
+import { type CheckTensor, notFinite } from "./finite.ts"
+
+export interface DeviceCheck {
+  readonly check: CheckTensor
+  /** Throws OUTPUT_INVALID when a tensor since the last call was not finite. */
+  readonly finish: () => Promise<void>
+}
+
+interface DeviceBackend {
+  read(id: object): Promise<ArrayLike<number>>
+  disposeData(id: object): boolean
+}
+
+/** Looks up the kernels it asks before they are watched themselves. */
+export function checkOnDevice(tf: TensorFlow, backendName: string): DeviceCheck {
+  const [isFinite, all, and] = ["IsFinite", "All", "LogicalAnd"].map(
+    (name) => tf.getKernel(name, backendName).kernelFunc,
+  )
+  if (!isFinite || !all || !and) throw new Error(`the backend ${backendName} cannot tell what is finite`)
+  let soFar: TensorInfo | null = null
+  let device: DeviceBackend | null = null
+
+  function check(tensor: TensorInfo, backend: object): void {
+    device = backend as DeviceBackend
+    const each = isFinite?.({ inputs: { x: tensor }, backend }) as TensorInfo
+    const axis = tensor.shape.map((_, index) => index)
+    const here = all?.({ inputs: { x: each }, backend, attrs: { axis, keepDims: false } }) as TensorInfo
+    device.disposeData(each.dataId)
+    if (soFar === null) {
+      soFar = here
+      return
+    }
+    const both = and?.({ inputs: { a: soFar, b: here }, backend }) as TensorInfo
+    for (const { dataId } of [soFar, here]) device.disposeData(dataId)
+    soFar = both
+  }
+
+  async function finish(): Promise<void> {
+    if (soFar === null || device === null) return
+    const { dataId } = soFar
+    soFar = null
+    const [fine] = Array.from(await device.read(dataId))
+    device.disposeData(dataId)
+    if (!fine) throw notFinite()
+  }
+
+  return { check, finish }
+}

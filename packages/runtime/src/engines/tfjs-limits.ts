@@ -1,0 +1,17 @@
+/** What tfjs-core 4.22 lays out wrong before any kernel runs, so on the JavaScript and the WebAssembly backend alike. */
+import type { EngineLimit } from "./engine.ts"
+import { narrowWindow, samePaddingIsNegative, settingsOf, spatialSizes } from "./layer-limits.ts"
+
+const volumes = new Set(["Conv3D", "AveragePooling3D", "MaxPooling3D"])
+
+export const tfjsLimits: readonly EngineLimit[] = [
+  (facts) => {
+    if (!volumes.has(facts.className)) return null
+    return samePaddingIsNegative(settingsOf(facts), spatialSizes(facts)) ? narrowWindow : null
+  },
+  (facts) => {
+    const { padding, kernelSize = [], strides = [] } = settingsOf(facts)
+    if (facts.className !== "Conv3DTranspose" || padding !== "same") return null
+    return kernelSize.some((size, axis) => size < (strides[axis] ?? 1)) ? narrowWindow : null
+  },
+]
