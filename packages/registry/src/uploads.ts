@@ -144,8 +144,8 @@ export class Uploads {
   async known(sha256: string): Promise<BlobFacts | null> {
     const proof = this.#proofs.get(sha256)?.catch(() => null) ?? null
     const late = new AbortController()
-    const patience = setTimeout(this.#options.patience, null, { signal: late.signal }).catch(() => null)
-    const proven = await Promise.race([proof, patience])
+    const tooLate = setTimeout(this.#options.answerMs, null, { signal: late.signal }).catch(() => null)
+    const proven = await Promise.race([proof, tooLate])
     late.abort()
     return proven ?? (await this.#options.ledger.blobs([sha256])).get(sha256) ?? null
   }
