@@ -51,8 +51,14 @@ export class Output {
       this.#io.stderr.write(`${this.dim(printable(text))}\n`)
   }
 
+  /** As `note`, a list of any length. */
+  notes(lines: readonly string[]): void {
+    if (this.#options.quiet !== true && this.#options.json !== true)
+      this.#io.stderr.write(lines.map((line) => `${this.dim(printable(line))}\n`).join(""))
+  }
+
   warn(text: string): void {
-    this.#io.stderr.write(`${this.#paint("33", "warning:")} ${text}\n`)
+    this.#io.stderr.write(`${this.#paint("33", "warning:")} ${printable(text)}\n`)
   }
 
   bold(text: string): string {

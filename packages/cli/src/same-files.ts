@@ -4,11 +4,17 @@ import { hashFolder } from "@weighlock/manifest/node"
 import type { Context } from "./context.ts"
 
 /** DIGEST_MISMATCH names the first file that differs, is missing, or was not signed. */
-export async function requireSameFiles(context: Context, path: string, manifest: Manifest): Promise<void> {
+export async function requireSameFiles(
+  context: Context,
+  path: string,
+  manifest: Manifest,
+  { followSymlinks = false }: { readonly followSymlinks?: boolean },
+): Promise<void> {
   let [done, total] = [0, 0]
   const found = await hashFolder(path, {
     parts: false,
     exclude: manifest.exclude,
+    followSymlinks,
     signal: context.io.signal,
     onStart: ({ bytes }) => (total = bytes),
     onBytes: (count) => context.progress.update({ phase: "verify", done: (done += count), total }),

@@ -1,16 +1,12 @@
 /** From a path and a name to a signed envelope: what `sign` and `publish` share. */
-import { lstat } from "node:fs/promises"
-import { join } from "node:path"
 import { readTrust } from "@weighlock/client"
 import {
-  compareUtf8,
   type Draft,
   type Envelope,
   formatTime,
   makeStatement,
   type Manifest,
   ManifestError,
-  parseFormat,
   parseReference,
   parseStatement,
   signEnvelope,
@@ -18,25 +14,25 @@ import {
   statementPayloadType,
   type TrustRoot,
 } from "@weighlock/manifest"
-import { hashFolder, listFiles } from "@weighlock/manifest/node"
+import { hashFiles } from "@weighlock/manifest/node"
 import { type CommonFlags, type ConnectionFlags, type Context } from "./context.ts"
 import { openCosigner } from "./cosign.ts"
-import { detect } from "./detect.ts"
 import { usage } from "./errors.ts"
 import { requireUnexpired, warnOfExpiry } from "./expiry.ts"
 import { readInput, requirePath } from "./files.ts"
 import { chooseKeys, openKey } from "./keys.ts"
+import { listingLines, type Taken, warningLines } from "./publishing/listing.ts"
+import { prepare, type PrepareFlags, prepareSigned } from "./publishing/prepare.ts"
 import { requireSameFiles } from "./same-files.ts"
 import { readSigned } from "./signed-file.ts"
 
-export interface SignFlags extends CommonFlags, ConnectionFlags {
+export interface SignFlags extends CommonFlags, ConnectionFlags, PrepareFlags {
   readonly as?: string
   readonly envelope?: string
-  readonly format?: string
-  readonly entrypoint?: string
   readonly meta: readonly string[]
-  readonly exclude: readonly string[]
   readonly key: readonly string[]
+  /** Nothing is sent, nor written into the model. */
+  readonly dryRun?: boolean
   /** PEM file of a P-256 key that signs as well. */
   readonly cosignP256?: string
 }
@@ -44,6 +40,8 @@ export interface SignFlags extends CommonFlags, ConnectionFlags {
 export interface Signed {
   readonly manifest: Manifest
   readonly envelope: Envelope
+  /** The files behind the manifest, and what else was there. */
+  readonly taken: Taken
 }
 
 /**
@@ -98,9 +96,15 @@ async function signAnew(
   requireName(flags)
   const labels = await chooseKeys(context.settings, flags.key)
   const signers = [...(await openSigners(context, labels, flags)), ...cosigners]
-  const payload = makeStatement(await draftOf(context, path, registry, flags))
-  const envelope = await signEnvelope({ payloadType: statementPayloadType, payload }, signers)
-  return { manifest: parseStatement(payload), envelope }
+  const { taken, exclude, close } = await prepare(context, path, flags)
+  try {
+    tell(context, taken, flags)
+    const payload = makeStatement(await draftOf(context, registry, flags, { ...taken, exclude }))
+    const envelope = await signEnvelope({ payloadType: statementPayloadType, payload }, signers)
+    return { manifest: parseStatement(payload), envelope, taken }
+  } finally {
+    await close()
+  }
 }
 
 /** Nobody signs what he does not hold: the files must be the ones in the envelope. */
@@ -118,9 +122,11 @@ async function signFurther(
   if (manifest.registry !== registry)
     throw usage(`${flags.envelope} is for the registry ${manifest.registry}, not ${registry}`)
   if (flags.as !== undefined && flags.as !== name) throw usage(`${flags.envelope} is ${name}, not ${flags.as}`)
-  await requireSameFiles(context, path, manifest)
+  await requireSameFiles(context, path, manifest, flags)
+  const taken = await prepareSigned(context, path, manifest, flags)
+  tell(context, taken, flags)
   const signers = [...(await openSigners(context, flags.key, flags)), ...cosigners]
-  return { manifest, envelope: await signEnvelope(before, signers) }
+  return { manifest, envelope: await signEnvelope(before, signers), taken }
 }
 
 /** Says the identity that goes into what is signed: only a trust root file can, without asking the network. */
@@ -146,21 +152,23 @@ function requireName({ as }: SignFlags): { model: string; version: string } {
   return { model, version: selector.version }
 }
 
-/** Hashes the folder and says what would be signed; `registry` is the trust root's. */
-async function draftOf(context: Context, path: string, registry: string, flags: SignFlags): Promise<Draft> {
+/** What is taken is shown before it is hashed, signed and sent; of a dry run it is the result. */
+function tell({ out }: Context, taken: Taken, { dryRun = false }: SignFlags): void {
+  for (const line of warningLines(taken)) out.warn(line)
+  if (!dryRun) out.notes(listingLines(taken))
+}
+
+/** Hashes what was taken and says what would be signed; `registry` is the trust root's. */
+async function draftOf(
+  context: Context,
+  registry: string,
+  flags: SignFlags,
+  { files, format, entrypoint, exclude }: Taken & { readonly exclude: readonly string[] },
+): Promise<Draft> {
   const { model, version } = requireName(flags)
-  const exclude = [...new Set(flags.exclude.map(plainPath))].toSorted(compareUtf8)
-  for (const name of exclude) {
-    await lstat(join(path, name)).catch(() => {
-      throw usage(`there is no ${name} to exclude in ${path}`)
-    })
-  }
-  const format = flags.format === undefined ? undefined : parseFormat(flags.format)
-  const detected = await detect(await listFiles(path, exclude), { format, entrypoint: flags.entrypoint })
   const metadata = metadataOf(flags.meta)
   let [done, total] = [0, 0]
-  const resources = await hashFolder(path, {
-    exclude,
+  const resources = await hashFiles(files, {
     signal: context.io.signal,
     onStart: ({ bytes }) => (total = bytes),
     onBytes: (count) => context.progress.update({ phase: "hash", done: (done += count), total }),
@@ -171,16 +179,12 @@ async function draftOf(context: Context, path: string, registry: string, flags: 
     model,
     version,
     createdAt: formatTime(new Date()),
-    ...detected,
+    format,
+    ...(entrypoint === undefined ? {} : { entrypoint }),
     metadata,
     exclude,
     resources,
   }
-}
-
-/** As shells complete it: `./sub/` means `sub`. */
-function plainPath(text: string): string {
-  return text.replace(/^(?:\.\/)+/, "").replace(/\/+$/, "")
 }
 
 function metadataOf(pairs: readonly string[]): Record<string, string> {

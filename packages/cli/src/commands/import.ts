@@ -10,6 +10,7 @@ import { nameOf, summary } from "../describe.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
 import type { ForeignModel, OmsFlags } from "../oms.ts"
+import { listingJson } from "../publishing/listing.ts"
 import type { Signed, SignFlags } from "../signing.ts"
 import { foreignTrust, signing } from "./signing-options.ts"
 
@@ -41,7 +42,7 @@ async function importOms(context: Context, path: string, flags: ImportFlags): Pr
   const use = flags.publish === true ? "publish" : "file"
   const exclude = await there(context.path(path), foreign.leftOut)
   const meta = [...flags.meta, ...provenanceOf(foreign)]
-  const signed = await signPath(context, path, { ...flags, exclude, meta }, use)
+  const signed = await signPath(context, path, { ...flags, exclude, meta, asItIs: true }, use)
   requireSame(signed.manifest.resources, foreign) // before anyone sees the signature
   const kept = await keepOriginal(context, foreign)
   if (flags.publish === true) await publishIt(context, path, signed, flags)
@@ -119,7 +120,7 @@ async function publishIt(context: Context, path: string, signed: Signed, flags: 
 
 async function writeIt(
   context: Context,
-  { manifest, envelope }: Signed,
+  { manifest, envelope, taken }: Signed,
   file: string,
   original: string,
 ): Promise<void> {
@@ -129,7 +130,13 @@ async function writeIt(
   context.io.signal.throwIfAborted()
   await replaceFile(output, formatEnvelope(envelope))
   context.out.result({
-    json: { ...summary(manifest), signatures: envelope.signatures.length, output, original },
+    json: {
+      ...summary(manifest),
+      ...listingJson(taken, manifest),
+      signatures: envelope.signatures.length,
+      output,
+      original,
+    },
     text: `imported and signed ${nameOf(manifest)}`,
     digest: `sha256:${manifest.digest}`,
   })

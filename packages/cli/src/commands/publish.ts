@@ -6,42 +6,39 @@ import type { Command } from "commander"
 import { type Context, openClient, openContext } from "../context.ts"
 import { logged, nameOf, placeOf, summary } from "../describe.ts"
 import type { Io } from "../io.ts"
+import { printable } from "../output.ts"
+import { listingJson, listingLines } from "../publishing/listing.ts"
 import type { Signed, SignFlags } from "../signing.ts"
-import { signing } from "./signing-options.ts"
+import { golden, signing } from "./signing-options.ts"
 
 export function publishCommand(program: Command, io: Io): void {
-  signing(program.command("publish <path>"))
+  golden(signing(program.command("publish <path>")))
     .description("sign a model folder and publish it as a version")
-    .option("--dry-run", "hash and sign, but send nothing")
-    .action(async (path: string, flags: SignFlags & { dryRun?: boolean }) =>
-      publish(await openContext(io, flags), path, flags),
-    )
+    .option("--dry-run", "hash, sign, and list what is taken, but send nothing")
+    .action(async (path: string, flags: SignFlags) => publish(await openContext(io, flags), path, flags))
 }
 
-async function publish(context: Context, path: string, flags: SignFlags & { dryRun?: boolean }): Promise<void> {
+async function publish(context: Context, path: string, flags: SignFlags): Promise<void> {
   const { signPath } = await import("../signing.ts")
   await publishSigned(context, path, await signPath(context, path, flags, "publish"), flags)
 }
 
 /** Sends what was signed, and prints the result. */
-export async function publishSigned(
-  context: Context,
-  path: string,
-  signed: Signed,
-  flags: SignFlags & { dryRun?: boolean },
-): Promise<void> {
+export async function publishSigned(context: Context, path: string, signed: Signed, flags: SignFlags): Promise<void> {
   const { publishModel } = await import("@weighlock/client")
   const folder = context.path(path)
   if (flags.dryRun === true) {
+    const lines = listingLines(signed.taken).map(printable)
     context.out.result({
-      json: { ...summary(signed.manifest), dryRun: true },
-      text: `would publish ${nameOf(signed.manifest)}`,
+      json: { ...summary(signed.manifest), ...listingJson(signed.taken, signed.manifest), dryRun: true },
+      text: [`would publish ${nameOf(signed.manifest)}`, ...lines].join("\n"),
       digest: `sha256:${signed.manifest.digest}`,
     })
     return
   }
   const options = await openClient(context, flags)
-  const send = (envelope: Envelope): Promise<Published> => publishModel(folder, envelope, options)
+  const send = (envelope: Envelope): Promise<Published> =>
+    publishModel(folder, envelope, { ...options, followSymlinks: flags.followSymlinks ?? false })
   // Signing twice gives two manifests (another createdAt), so a repeated publish is known by what it says.
   const published = await send((await publishedBefore(signed.manifest, options)) ?? signed.envelope).catch(
     async (error: unknown) => {
@@ -55,7 +52,7 @@ export async function publishSigned(
   const receipt = await keepReceipt(context, published)
   const { manifest, created } = published
   context.out.result({
-    json: { ...summary(manifest), created, ...logged(manifest), receipt },
+    json: { ...summary(manifest), ...listingJson(signed.taken, manifest), created, ...logged(manifest), receipt },
     text: `${created ? "published" : "already published"} ${nameOf(manifest)}\nlogged as ${placeOf(manifest)}`,
     digest: `sha256:${manifest.digest}`,
   })
@@ -82,18 +79,10 @@ async function publishedBefore(draft: Draft, options: ClientOptions): Promise<En
   }
 }
 
+/** Whenever it was made, and whatever lay beside the files: a `.DS_Store` of today makes no other model. */
 function sameBut(draft: Draft, manifest: Manifest): boolean {
-  const text = ({ registry, model, version, format, entrypoint, metadata, exclude, resources }: Draft): string =>
-    JSON.stringify([
-      registry,
-      model,
-      version,
-      format,
-      entrypoint,
-      Object.entries(metadata).toSorted(),
-      exclude,
-      resources,
-    ])
+  const text = ({ registry, model, version, format, entrypoint, metadata, resources }: Draft): string =>
+    JSON.stringify([registry, model, version, format, entrypoint, Object.entries(metadata).toSorted(), resources])
   return text(draft) === text(manifest)
 }
 

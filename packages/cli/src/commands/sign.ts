@@ -5,8 +5,9 @@ import { type CommonFlags, common, type Context, openContext } from "../context.
 import { nameOf, summary } from "../describe.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
+import { listingJson } from "../publishing/listing.ts"
 import type { SignFlags } from "../signing.ts"
-import { signing } from "./signing-options.ts"
+import { golden, signing } from "./signing-options.ts"
 
 interface ExportFlags extends CommonFlags {
   readonly sigstore?: boolean
@@ -15,7 +16,7 @@ interface ExportFlags extends CommonFlags {
 }
 
 export function signCommands(program: Command, io: Io): void {
-  signing(program.command("sign <path>"))
+  golden(signing(program.command("sign <path>")))
     .description("sign a model folder; the envelope goes to stdout")
     .option("-o, --output <file>", "write the envelope here")
     .action(async (path: string, flags: SignFlags & { output?: string }) =>
@@ -40,9 +41,9 @@ async function sign(context: Context, path: string, flags: SignFlags & { output?
   // Who only cosigns what others signed needs no key of ours.
   const onlyCosigns = flags.envelope !== undefined && flags.cosignP256 !== undefined
   const key = onlyCosigns ? flags.key : await chooseKeys(context.settings, flags.key)
-  const { manifest, envelope } = await signPath(context, path, { ...flags, key }, "file")
+  const { manifest, envelope, taken } = await signPath(context, path, { ...flags, key }, "file")
   const bytes = formatEnvelope(envelope)
-  const json = { ...summary(manifest), signatures: envelope.signatures.length }
+  const json = { ...summary(manifest), ...listingJson(taken, manifest), signatures: envelope.signatures.length }
   const digest = `sha256:${manifest.digest}`
   if (flags.output === undefined) {
     const text = Buffer.from(bytes).toString("utf8")

@@ -30,12 +30,17 @@ import { foreignTrust } from "./signing-options.ts"
 interface VerifyFlags extends CommonFlags, ConnectionFlags, OmsFlags {
   readonly bundle: string
   readonly exclude: readonly string[]
+  readonly followSymlinks?: boolean
 }
 
 export function verifyCommand(program: Command, io: Io): void {
   foreignTrust(fresh(trusting(program.command("verify <path>"))))
     .description("check a folder against a signature file, offline")
     .requiredOption("--bundle <file>", "envelope, bundle (receipt) or Sigstore bundle")
+    .option(
+      "--follow-symlinks",
+      "ours: compare the files that links mean, if they are in the same folder or Hub repository",
+    )
     .option("--exclude <path>", "another tool's bundle: leave this out; may be repeated", collect, [])
     .action(async (path: string, flags: VerifyFlags) => {
       const isForeign = flags.keyFile !== undefined || flags.certificateChain !== undefined
@@ -78,11 +83,11 @@ async function verifyPath(context: Context, path: string, flags: VerifyFlags): P
   await requirePath(context.path(path))
   const signed = orForeign(kind, () => openPublished(envelope, trustChain, new Date()))
   if (bundle === undefined) {
-    await requireSameFiles(context, context.path(path), signed)
+    await requireSameFiles(context, context.path(path), signed, flags)
     return reportSigned(context, signed)
   }
   const receipt = await verifyLogged(context, bundle, signed, trustChain, flags)
-  await requireSameFiles(context, context.path(path), receipt.manifest)
+  await requireSameFiles(context, context.path(path), receipt.manifest, flags)
   reportLogged(context, receipt)
 }
 

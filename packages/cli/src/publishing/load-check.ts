@@ -1,0 +1,58 @@
+/**
+ * Would the loader take what is about to be signed? A version is bound for ever, so it is asked before.
+ *
+ * Only formats that this version loads are opened, with the files that the entrypoint names; no engine is started.
+ */
+import { CodedError } from "@weighlock/manifest"
+import type { FoundFile } from "@weighlock/manifest/node"
+import type { UnverifiedModel } from "@weighlock/runtime"
+import { goldenNames } from "./golden-names.ts"
+import type { Taken } from "./listing.ts"
+import { readWhole } from "./read-whole.ts"
+import { readIndex } from "./shards.ts"
+
+/** Returns whether it is a format that is loaded at all. Throws MODEL_REFUSED with the loader's reason, or FILE_UNREADABLE. */
+export async function checkLoads(taken: Taken): Promise<boolean> {
+  const { format, entrypoint, files } = taken
+  const start = files.find(({ name }) => name === entrypoint)
+  if (format === "other" || start === undefined) return false
+  if (format === "safetensors") await requireShards(start, files)
+  const { checkLoadable, isLoadable } = await import("@weighlock/runtime")
+  if (!isLoadable(format)) return false
+  try {
+    checkLoadable(await readModel(taken))
+    return true
+  } catch (error) {
+    throw error instanceof CodedError && error.code === "MODEL_REFUSED" ? await refused(error.message, error) : error
+  }
+}
+
+/** The files that the loader would ask for, in memory. Throws FILE_UNREADABLE. */
+export async function readModel({ format, entrypoint, files }: Taken): Promise<UnverifiedModel> {
+  const start = files.find(({ name }) => name === entrypoint)
+  const text = start === undefined ? "" : (await readWhole(start)).toString("utf8")
+  const read = new Map<string, Uint8Array>()
+  for (const file of files) if (isNamed(file.name, entrypoint, text)) read.set(file.name, await readWhole(file))
+  return { format, entrypoint, files: read }
+}
+
+// By its last segment: the loader decides which path was meant.
+function isNamed(name: string, entrypoint: string | undefined, text: string): boolean {
+  return name === entrypoint || goldenNames.has(name) || text.includes(name.slice(name.lastIndexOf("/") + 1))
+}
+
+async function requireShards(start: FoundFile, files: readonly FoundFile[]): Promise<void> {
+  if (!start.name.endsWith(".json")) return
+  const names = new Set(files.map(({ name }) => name))
+  const shards = await readIndex(start)
+  if (shards.size === 0) throw await refused(`${start.name} names no files in a weight_map`)
+  for (const shard of shards)
+    if (!names.has(shard)) throw await refused(`${start.name} names ${shard}, which is not one of the files`)
+}
+
+async function refused(message: string, cause?: CodedError): Promise<Error> {
+  const { RuntimeError } = await import("@weighlock/runtime")
+  const anyway = "--no-load-check publishes it as it is"
+  const hint = cause?.hint === undefined ? anyway : `${cause.hint}; ${anyway}`
+  return new RuntimeError("MODEL_REFUSED", message, { hint, cause })
+}

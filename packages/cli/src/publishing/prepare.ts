@@ -1,0 +1,97 @@
+/**
+ * Everything that is decided about a folder before it is hashed and signed: what is taken, whether the loader takes it, and
+ * the golden example that joins it.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { basename, join } from "node:path"
+import { compareUtf8, type Manifest } from "@weighlock/manifest"
+import type { FoundFile } from "@weighlock/manifest/node"
+import type { Context } from "../context.ts"
+import { usage } from "../errors.ts"
+import { answerQuestion, type Golden, writeGolden } from "./golden.ts"
+import { goldenNames } from "./golden-names.ts"
+import type { Taken } from "./listing.ts"
+import { checkLoads } from "./load-check.ts"
+import { type TakeFlags, takeFolder, takeSigned } from "./take.ts"
+
+export interface PrepareFlags extends TakeFlags {
+  readonly loadCheck: boolean
+  readonly golden?: string
+  readonly dryRun?: boolean
+}
+
+export interface Prepared {
+  readonly taken: Taken
+  /** What the manifest names as left out. */
+  readonly exclude: readonly string[]
+  /** To be called once the files were read. */
+  readonly close: () => Promise<void>
+}
+
+/** Throws USAGE, SECRET_FOUND, MODEL_REFUSED, MANIFEST_INVALID, CONFLICT …; then nothing was written. */
+export async function prepare(context: Context, folder: string, flags: PrepareFlags): Promise<Prepared> {
+  const { exclude, ...taken } = await takeFolder(context, folder, flags)
+  if (flags.golden === undefined) return { taken: await checked(taken, flags), exclude, close: () => Promise.resolve() }
+  // The example that is there may be the one half of what --golden makes whole.
+  const plain = await checked({ ...taken, files: taken.files.filter(({ name }) => !goldenNames.has(name)) }, flags)
+  const golden = await answerQuestion(context, folder, flags.golden, plain)
+  return flags.dryRun === true
+    ? await rehearsed(context, plain, exclude, golden)
+    : await joined(context, folder, flags, golden)
+}
+
+/** As `prepare`, of what others have signed. */
+export async function prepareSigned(
+  context: Context,
+  folder: string,
+  manifest: Manifest,
+  flags: PrepareFlags,
+): Promise<Taken> {
+  if (flags.golden !== undefined) throw usage("--golden would change what others have signed", "publish a new version")
+  return await checked(await takeSigned(context, folder, manifest, flags), flags)
+}
+
+async function checked(taken: Taken, { loadCheck }: PrepareFlags): Promise<Taken> {
+  if (loadCheck) return { ...taken, loadable: await checkLoads(taken) }
+  return taken.format === "other" ? { ...taken, loadable: false } : taken
+}
+
+/** The two files are written into the folder, and it is listed again. */
+async function joined(context: Context, folder: string, flags: PrepareFlags, golden: Golden): Promise<Prepared> {
+  await writeGolden(folder, golden)
+  const { exclude, ...taken } = await takeFolder(context, folder, flags)
+  const names = new Set(taken.files.map(({ name }) => name))
+  for (const { name } of golden.files)
+    if (!names.has(name))
+      throw usage(`${name} is left out of the model`, "take it out of .weighlockignore and --exclude")
+  context.out.note(becomePublic(golden, "are written into the model and become public with it"))
+  return { taken: { ...(await checked(taken, flags)), golden: golden.engine }, exclude, close: () => Promise.resolve() }
+}
+
+/** Nothing is written into the folder: the two files are read from elsewhere. */
+async function rehearsed(
+  context: Context,
+  taken: Taken,
+  exclude: readonly string[],
+  golden: Golden,
+): Promise<Prepared> {
+  const elsewhere = await mkdtemp(join(tmpdir(), "weighlock-golden-"))
+  const added: FoundFile[] = []
+  for (const { name, bytes } of golden.files) {
+    const path = join(elsewhere, basename(name))
+    await writeFile(path, bytes)
+    added.push({ name, path, size: bytes.length })
+  }
+  const files = [...taken.files, ...added].toSorted((a, b) => compareUtf8(a.name, b.name))
+  context.out.note(becomePublic(golden, "would be written into the model and become public with it"))
+  return {
+    taken: { ...taken, files, golden: golden.engine },
+    exclude,
+    close: async () => rm(elsewhere, { recursive: true, force: true }),
+  }
+}
+
+function becomePublic({ engine, files }: Golden, what: string): string {
+  return `${files.map(({ name }) => name).join(" and ")} (answered by ${engine}) ${what}`
+}

@@ -1,0 +1,30 @@
+/**
+ * Is a JSON file what TensorFlow.js writes? Told by its words, not by parsing: one that is malformed, or begins with a byte
+ * order mark, was meant to be a model as well, and its publisher wants to hear why it does not load.
+ *
+ *     {"format":"layers-model", "modelTopology":{"class_name":"Sequential",…}, "weightsManifest":[…]}
+ */
+import { open } from "node:fs/promises"
+import type { FoundFile } from "@weighlock/manifest/node"
+
+const maxModelJson = 2 ** 26
+
+export async function tfjsFormat({ path, size }: FoundFile): Promise<"tfjs-layers" | "tfjs-graph" | null> {
+  if (size > maxModelJson) return null
+  const bytes = Buffer.alloc(size)
+  const file = await open(path)
+  try {
+    await file.read(bytes, 0, size, 0)
+  } finally {
+    await file.close()
+  }
+  if (!isKey(bytes, "weightsManifest") || !isKey(bytes, "modelTopology")) return null
+  const kind = /"format"\s*:\s*"(graph|layers)-model"/.exec(bytes.toString("latin1"))?.[1]
+  // Without a word of it: a graph lists nodes, a Keras model has classes.
+  const isGraph = kind === undefined ? !isKey(bytes, "class_name") : kind === "graph"
+  return isGraph ? "tfjs-graph" : "tfjs-layers"
+}
+
+function isKey(bytes: Buffer, key: string): boolean {
+  return bytes.includes(`"${key}"`)
+}
