@@ -1,8 +1,8 @@
 /**
- * Looks into every file before anything is signed: secrets are refused, pickles are warned of.
+ * Looks into every file before anything is signed: secrets are refused, pickles and what is not there are warned of.
  *
- * A text is read to its end. A binary file is read whole up to 64 MiB, and at both ends beyond: weights are most of what is
- * published, and reading them twice would make a publish half as fast.
+ * A text is read to its end. Binary files are read whole as long as they are small together, and at both ends beyond:
+ * weights are most of what is published, and to read them twice would make a publish half as fast.
  */
 import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
@@ -17,13 +17,18 @@ import { secretInText } from "./secrets/by-text.ts"
 import { findPrivateKey, keyNeedles, keySpan } from "./secrets/pem.ts"
 
 const block = 2 ** 20
-/** Bytes of a binary file that is read whole, and of a text that is searched for tokens. */
-const maxWhole = 64 * block
+/** Bytes of binary files that are read whole, all of them together and the smallest first. */
+const maxBinary = 256 * block
+/** Bytes of a text that is searched for tokens; a longer one for keys alone. */
+const maxText = 64 * block
+/** Bytes at each end of a binary file that is not read whole. */
+const edge = 2 ** 16
 const filesAtOnce = 8
 
 interface Inspected {
   readonly secret: string | null
-  readonly isPickle: boolean
+  /** Why it is worth a second look. */
+  readonly warning: string | null
 }
 
 /** `include` are paths that are taken whatever they hold. Throws SECRET_FOUND, which names every other, or FILE_UNREADABLE. */
@@ -39,11 +44,11 @@ export async function inspect(
   })
   const refused = secrets.filter(({ path }) => !include.has(path))
   if (refused.length > 0) throw secretFound(refused)
-  const pickles = files.filter((_, at) => found[at]?.isPickle === true)
-  return [
-    ...secrets.map(({ path, what }) => ({ path, why: `${what}, taken because of --include` })),
-    ...pickles.map(({ name }) => ({ path: name, why: "a pickle: loading it in Python runs code of whoever made it" })),
-  ]
+  const warnings = files.flatMap(({ name }, at) => {
+    const why = found[at]?.warning ?? null
+    return why === null ? [] : [{ path: name, why }]
+  })
+  return [...secrets.map(({ path, what }) => ({ path, why: `${what}, taken because of --include` })), ...warnings]
 }
 
 function secretFound(secrets: readonly { path: string; what: string }[]): ManifestError {
@@ -60,36 +65,58 @@ function secretFound(secrets: readonly { path: string; what: string }[]): Manife
 
 async function inspectAll(files: readonly FoundFile[], signal: AbortSignal): Promise<Inspected[]> {
   const found: Inspected[] = []
+  const whole = readWholly(files)
   const queue = files.entries()
   const take = async (): Promise<void> => {
     for (const [at, file] of queue) {
       signal.throwIfAborted()
-      found[at] = await inspectFile(file)
+      found[at] = await inspectFile(file, whole.has(file))
     }
   }
   await Promise.all(Array.from({ length: filesAtOnce }, take))
   return found
 }
 
-async function inspectFile({ name, path, size }: FoundFile): Promise<Inspected> {
+/** The files that are read to their end even if they are binary. */
+function readWholly(files: readonly FoundFile[]): ReadonlySet<FoundFile> {
+  const whole = new Set<FoundFile>()
+  let left = maxBinary
+  for (const file of files.toSorted((a, b) => a.size - b.size)) {
+    left -= file.size
+    if (left < 0) break
+    whole.add(file)
+  }
+  return whole
+}
+
+async function inspectFile({ name, path, size }: FoundFile, whole: boolean): Promise<Inspected> {
   const file = await openFile(path)
   try {
-    const head = await readAt(file, 0, Math.min(size, block))
-    return { secret: secretByName(name, size) ?? (await secretIn(file, head, size)), isPickle: isPickle(name, head) }
+    const start = await readAt(file, 0, Math.min(size, edge))
+    const secret = secretByName(name, size) ?? (await secretIn(file, start, size, whole))
+    return { secret, warning: warningOf(name, start) }
   } finally {
     await file.close()
   }
 }
 
-async function secretIn(file: FileHandle, head: Buffer, size: number): Promise<string | null> {
-  const isShort = size <= head.length
-  const inHead = (isShort && size <= maxKeyFile ? secretByForm(head) : null) ?? secretInText(textOf(head))
-  if (inHead !== null || isShort) return inHead
-  const isText = !head.includes(0) || isUtf16(head)
-  if (!isText && size > maxWhole) return secretInText((await readAt(file, size - block, block)).toString("latin1"))
-  for (let at = block - keySpan; at < size - keySpan; at += block - keySpan) {
+function warningOf(name: string, start: Buffer): string | null {
+  if (isPickle(name, start)) return "a pickle: loading it in Python runs code of whoever made it"
+  const isPointer = start.toString("latin1", 0, 64).startsWith("version https://git-lfs.github.com/spec/")
+  return isPointer ? "a pointer of Git LFS: the file itself is not here, `git lfs pull` gets it" : null
+}
+
+async function secretIn(file: FileHandle, start: Buffer, size: number, whole: boolean): Promise<string | null> {
+  if (size <= start.length) return secretByForm(start) ?? secretInText(textOf(start, start))
+  if (size <= maxKeyFile) {
+    const all = await readAt(file, 0, size)
+    return secretByForm(all) ?? secretInText(textOf(all, start))
+  }
+  const isText = !start.includes(0) || isUtf16(start)
+  if (!isText && !whole) return keyInBytes(start) ?? keyInBytes(await readAt(file, size - edge, edge))
+  for (let at = 0; at < size - keySpan; at += block - keySpan) {
     const bytes = await readAt(file, at, Math.min(block, size - at))
-    const found = isText && size <= maxWhole ? secretInText(textOf(bytes, head)) : keyInBytes(bytes)
+    const found = isText && size <= maxText ? secretInText(textOf(bytes, start)) : keyInBytes(bytes)
     if (found !== null) return found
   }
   return null
@@ -101,7 +128,7 @@ function keyInBytes(bytes: Buffer): string | null {
 }
 
 /** Each byte as one character; UTF-16 as its low bytes, which is enough for what is looked for. */
-function textOf(bytes: Buffer, head: Buffer = bytes): string {
+function textOf(bytes: Buffer, head: Buffer): string {
   const text = bytes.toString("latin1")
   return isUtf16(head) ? text.replaceAll("\0", "") : text
 }
