@@ -165,6 +165,16 @@ const harmless: Files = {
   ".env.example": "HF_TOKEN=\n",
   "prod.env.sample": "HF_TOKEN=\n",
   "environment.yml": "name: env\n",
+  "model.py": [
+    "self._password = password_of(user)",
+    "db_password = os.environ['DB_PASSWORD']",
+    "_auth = requests.auth.HTTPBasicAuth",
+    "os.environ['WEIGHLOCK_TOKEN'] = get_token()",
+    "secret_access_key = config['aws']['secret_access_key']",
+    'token = "hf_" + "x" * 34',
+  ].join("\n"),
+  ".github/workflows/ci.yml": "env:\n  WEIGHLOCK_TOKEN: ${{ secrets.WEIGHLOCK_TOKEN }}\n",
+  "ci/ci.yml": "env:\n  HF_TOKEN: ${{ secrets.HF_TOKEN }}\n  WEIGHLOCK_TOKEN: ${{ secrets.WEIGHLOCK_TOKEN }}\n",
   "env/readme.txt": "environment\n",
   ".npmrc": "registry=https://registry.npmjs.org/\n//r.example/:_authToken=${NPM_TOKEN}\n",
   "README.md": [

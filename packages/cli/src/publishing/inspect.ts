@@ -18,7 +18,7 @@ import { findPrivateKey, keyNeedles, keySpan } from "./secrets/pem.ts"
 
 const block = 2 ** 20
 /** Bytes of binary files that are read whole, all of them together and the smallest first. */
-const maxBinary = 256 * block
+const maxBinary = 128 * block
 /** Bytes of a text that is searched for tokens; a longer one for keys alone. */
 const maxText = 64 * block
 /** Bytes at each end of a binary file that is not read whole. */

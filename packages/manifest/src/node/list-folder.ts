@@ -74,7 +74,11 @@ export async function listFolder(root: string, options: ListOptions = {}): Promi
   })
   const walk = new Walk(root, options, options.followSymlinks === true ? await linkBounds(root) : null)
   await (start.isFile() ? walk.takeOne() : walk.takeAll()).catch((cause: unknown) => refuse(root, cause))
-  if (walk.files.length === 0) throw new ManifestError("MANIFEST_INVALID", `${root} holds no files`)
+  if (walk.files.length === 0)
+    throw new ManifestError(
+      "MANIFEST_INVALID",
+      `${root} holds no files${walk.leftOut.length === 0 ? "" : " that are not left out"}`,
+    )
   const files = walk.files.toSorted((a, b) => compareUtf8(a.name, b.name))
   requireDistinctPaths(files.map(({ name }) => name))
   return { files, leftOut: walk.leftOut.toSorted((a, b) => compareUtf8(a.path, b.path)) }

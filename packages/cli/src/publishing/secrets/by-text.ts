@@ -69,7 +69,7 @@ const rules: readonly Rule[] = [
   value(
     "credentials for an npm registry",
     ["_auth", "_password"],
-    /(?:_authToken|_password|^_auth)\s*=\s*"?([^\s"$]{8,})/gm,
+    /^\s*(?:(?:\/\/[^\s=]+:)?_authToken|\/\/[^\s=]+:_(?:auth|password))\s*=\s*"?([^\s"$]{8,})/gm,
   ),
   value("a WireGuard key", ["PrivateKey"], /^\s*PrivateKey\s*=\s*([A-Za-z0-9+/]{43}=)\s*$/gm),
   // JSON may stand in a string, with its quotes escaped.
