@@ -84,6 +84,8 @@ test("several below the top are a choice of the publisher; one at the top goes b
   assert.deepEqual(await found("--format", "other"), ["other", undefined])
   model({ ...sum, "a/model.json": json, "a/w.bin": weights })
   assert.deepEqual(await found(), ["tfjs-layers", "model.json"])
+  model({ ...sum, "model.safetensors": "x" })
+  assert.equal((await refusal()).code, "USAGE")
 })
 
 const unloadable: Readonly<Record<string, Files>> = {
@@ -269,6 +271,9 @@ test("--golden: no question, one of another shape, one too large, no file, a for
     assert.deepEqual([exit, code], [exitCode, expected], text.slice(0, 40))
   }
   assert.equal((await refusal("--golden", "nothing.json")).code, "NOT_FOUND")
+  writeFileSync(cli.path("secret.json"), `{"instances":[[1,2]],"note":"ghp_${"a1B2".repeat(9)}"}`)
+  for (const dry of [[], ["--dry-run"]])
+    assert.equal((await cli.refusal("publish", "model", ...as, "--golden", "secret.json", ...dry)).code, "SECRET_FOUND")
   await cli.json("sign", "model", ...as, "-o", "plain.json")
   assert.equal(
     (await cli.refusal("sign", "model", "--envelope", "plain.json", "--golden", "question.json")).code,

@@ -51,7 +51,8 @@ export async function detect(files: readonly FoundFile[], given: Given): Promise
   const fitting = (await candidates(files)).filter(
     (found) => found.format === (given.format ?? found.format) && found.entrypoint === (named ?? found.entrypoint),
   )
-  const chosen = fitting.find(({ entrypoint }) => conventional.includes(entrypoint)) ?? fitting[0]
+  const first = conventionalOf(fitting)
+  const chosen = first ?? fitting[0]
   if (chosen === undefined && given.format === undefined)
     return named === undefined ? other(files) : { format: "other", ...entrypoint }
   if (chosen === undefined)
@@ -59,11 +60,18 @@ export async function detect(files: readonly FoundFile[], given: Given): Promise
       `no file of this folder looks like the start of a ${given.format} model`,
       "name it with --entrypoint PATH",
     )
-  if (fitting.length === 1 || conventional.includes(chosen.entrypoint)) return chosen
+  if (fitting.length === 1 || first !== undefined) return chosen
   throw usage(
     `several files could be the start of the model: ${shown(fitting.map(({ entrypoint }) => entrypoint))}`,
     "choose one with --entrypoint PATH, and --format if need be; --format other takes the folder as it is",
   )
+}
+
+/** One model is often there in the formats of several libraries; with one for TensorFlow.js its publisher has to choose. */
+function conventionalOf(fitting: readonly Candidate[]): Candidate | undefined {
+  if (fitting.some(({ format }) => format === "tfjs-layers" || format === "tfjs-graph")) return undefined
+  const [best] = conventional.filter((name) => fitting.some(({ entrypoint }) => entrypoint === name))
+  return fitting.find(({ entrypoint }) => entrypoint === best)
 }
 
 /** Those at the top, else those below. */

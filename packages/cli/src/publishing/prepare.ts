@@ -2,15 +2,17 @@
  * Everything that is decided about a folder before it is hashed and signed: what is taken, whether the loader takes it, and
  * the golden example that joins it.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { compareUtf8, type Manifest } from "@weighlock/manifest"
 import type { FoundFile } from "@weighlock/manifest/node"
 import type { Context } from "../context.ts"
 import { usage } from "../errors.ts"
+import { requirePath } from "../files.ts"
 import { answerQuestion, type Golden, writeGolden } from "./golden.ts"
 import { goldenNames } from "./golden-names.ts"
+import { inspect } from "./inspect.ts"
 import type { Taken } from "./listing.ts"
 import { checkLoads } from "./load-check.ts"
 import { type TakeFlags, takeFolder, takeSigned } from "./take.ts"
@@ -35,6 +37,7 @@ export async function prepare(context: Context, folder: string, flags: PrepareFl
   if (flags.golden === undefined) return { taken: await checked(taken, flags), exclude, close: () => Promise.resolve() }
   // The example that is there may be the one half of what --golden makes whole.
   const plain = await checked({ ...taken, files: taken.files.filter(({ name }) => !goldenNames.has(name)) }, flags)
+  await inspect([await questionFile(context.path(flags.golden))], new Set(), context.io.signal)
   const golden = await answerQuestion(context, folder, flags.golden, plain)
   return flags.dryRun === true
     ? await rehearsed(context, plain, exclude, golden)
@@ -55,6 +58,12 @@ export async function prepareSigned(
 async function checked(taken: Taken, { loadCheck }: PrepareFlags): Promise<Taken> {
   if (loadCheck) return { ...taken, loadable: await checkLoads(taken) }
   return taken.format === "other" ? { ...taken, loadable: false } : taken
+}
+
+/** The question is looked into as every file is, before it is written into the model. */
+async function questionFile(path: string): Promise<FoundFile> {
+  await requirePath(path)
+  return { name: basename(path), path, size: (await stat(path)).size }
 }
 
 /** The two files are written into the folder, and it is listed again. */

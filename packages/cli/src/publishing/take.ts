@@ -68,7 +68,8 @@ async function plainPaths(folder: string, given: readonly string[], what: "exclu
   const isFile = (await stat(folder)).isFile()
   for (const path of paths) {
     const found = await lstat(isFile ? join(folder, "..", path) : join(folder, path)).catch(() => null)
-    if (found === null) throw usage(`there is no ${path} to ${what} in ${folder}`)
+    if (found === null)
+      throw usage(`there is no ${path} to ${what} in ${folder}`, "write it as it stands in the listing of --dry-run")
     if (what === "include" && found.isDirectory())
       throw usage(`--include takes the path of one file, and ${path} is a folder`, "name each file")
   }

@@ -53,7 +53,7 @@ const rules: readonly Rule[] = [
     "an AWS secret key",
     secretWords,
     "(?:aws_?)?secret_?access_?key|aws_?secret_?key",
-    `${"[A-Za-z0-9/+]{40}"}(?![A-Za-z0-9/+])`,
+    "[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])",
   ),
   value(
     "an AWS secret key",
