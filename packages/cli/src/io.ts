@@ -16,4 +16,6 @@ export interface Io {
   readonly stderr: Sink
   /** Aborted by SIGINT or SIGTERM. */
   readonly signal: AbortSignal
+  /** Told that a thread is stuck: the process can't be left in the usual way. */
+  readonly onStuck?: () => void
 }

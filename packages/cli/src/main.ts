@@ -11,11 +11,14 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   process.stdout.write(`${version}\n`) // what scripts ask before anything else: nothing more is loaded
   process.exit(0)
 }
+const { endProcess } = await import("@weighlock/node")
 const { failure, run } = await import("./run.ts")
 
 let isDecided = false
+let isStuck = false
 function leave(code: number): never {
   isDecided = true
+  if (isStuck) endProcess(code)
   process.exit(code)
 }
 
@@ -38,6 +41,7 @@ const io = {
   stdout: process.stdout,
   stderr: process.stderr,
   signal: stop.signal,
+  onStuck: () => (isStuck = true),
 }
 // Node leaves when nothing is left to wait for but our answer, with 13: our callers would take that for DIGEST_MISMATCH.
 process.once("exit", (code) => {

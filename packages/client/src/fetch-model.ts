@@ -10,7 +10,8 @@ import { ClientError, diskError } from "./errors.ts"
 import { isLongDead, startHeartbeat } from "./heartbeat.ts"
 import { mismatch } from "./receive.ts"
 import { resolve } from "./resolve.ts"
-import { type ClientOptions, type Session, withSession } from "./session.ts"
+import { Cache } from "./cache.ts"
+import { type ClientOptions, defaultCache, type Session, withSession } from "./session.ts"
 
 declare const verifiedFile: unique symbol
 declare const verifiedFiles: unique symbol
@@ -38,20 +39,51 @@ export async function fetchModel(reference: string, options: ClientOptions): Pro
   const wanted = parseFixedReference(reference)
   return await withHashes(options, wanted.host, async (session) => {
     const { manifest } = await resolve(session, wanted)
-    const files = new Map<string, VerifiedFile>()
-    const onBytes = verifying(session, manifest)
-    const named = byDigest(manifest)
-    const have = async (resource: Resource, fresh: Fresh | null): Promise<void> => {
-      const bytes = fresh?.bytes ?? (await readIntoMemory(session, resource, onBytes))
-      for (const [at, { name, size, digest }] of named(resource).entries()) {
-        files.set(name, { name, size, digest, bytes: at === 0 ? bytes : bytes.slice() } as VerifiedFile)
-        if (at > 0 || (fresh?.bytes ?? null) !== null) onBytes(size)
-      }
-    }
-    await downloadMissing(session, manifest.resources, { keep: true, have })
-    const inOrder = manifest.resources.flatMap(({ name }) => files.get(name) ?? [])
-    return { manifest, files: new Map(inOrder.map((file) => [file.name, file])) } as unknown as VerifiedFiles
+    return await gather(session, manifest)
   })
+}
+
+/**
+ * The files of a manifest that was verified before: from the cache, without a word to the registry, where they all are there
+ * and right; else as `fetchModel`. Nothing is returned unless every byte holds.
+ */
+export async function fetchFiles(manifest: VerifiedManifest, options: ClientOptions): Promise<VerifiedFiles> {
+  const cached = await readCached(manifest, options)
+  return cached ?? (await withHashes(options, manifest.registry, (session) => gather(session, manifest)))
+}
+
+async function readCached(manifest: VerifiedManifest, options: ClientOptions): Promise<VerifiedFiles | null> {
+  const cache = await Cache.open(options.cache ?? defaultCache())
+  const hashes = new HashReader(threads)
+  try {
+    const files = new Map<string, VerifiedFile>()
+    for (const resource of manifest.resources) {
+      options.signal?.throwIfAborted()
+      const bytes = await cache.load(hashes, resource, { onBytes: () => undefined })
+      if (bytes === "absent" || bytes === "wrong") return null
+      const { name, size, digest } = resource
+      files.set(name, { name, size, digest, bytes } as VerifiedFile)
+    }
+    return { manifest, files } as unknown as VerifiedFiles
+  } finally {
+    await hashes.close()
+  }
+}
+
+async function gather(session: Fetching, manifest: VerifiedManifest): Promise<VerifiedFiles> {
+  const files = new Map<string, VerifiedFile>()
+  const onBytes = verifying(session, manifest)
+  const named = byDigest(manifest)
+  const have = async (resource: Resource, fresh: Fresh | null): Promise<void> => {
+    const bytes = fresh?.bytes ?? (await readIntoMemory(session, resource, onBytes))
+    for (const [at, { name, size, digest }] of named(resource).entries()) {
+      files.set(name, { name, size, digest, bytes: at === 0 ? bytes : bytes.slice() } as VerifiedFile)
+      if (at > 0 || (fresh?.bytes ?? null) !== null) onBytes(size)
+    }
+  }
+  await downloadMissing(session, manifest.resources, { keep: true, have })
+  const inOrder = manifest.resources.flatMap(({ name }) => files.get(name) ?? [])
+  return { manifest, files: new Map(inOrder.map((file) => [file.name, file])) } as unknown as VerifiedFiles
 }
 
 /** Writes the verified files, and nothing else, to `folder`, which must be absent or empty (TARGET_EXISTS). */

@@ -1,5 +1,6 @@
 export { createFile, type FileOptions, replaceFile, temporaryIn } from "./durable-file.ts"
 export { makeFolder, moveDurably, syncFile, syncFolder } from "./durable-folder.ts"
+export { endProcess } from "./end-process.ts"
 export { NodeError, type NodeErrorCode, nodeErrorCodes } from "./errors.ts"
 export { isLoopbackAuthority, isLoopbackHost } from "./loopback.ts"
 export { type HttpAnswer, HttpClient, type HttpClientOptions, type HttpRequest } from "./http-client.ts"

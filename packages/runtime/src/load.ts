@@ -7,9 +7,11 @@ import type { ClientOptions, VerifiedFile, VerifiedFiles } from "@weighlock/clie
 import { RuntimeError } from "./errors.ts"
 import { enginesFor } from "./engines/choose.ts"
 import type { LoadReply, LoadRequest } from "./engines/messages.ts"
+import { type RunningEngine, Supervisor } from "./engines/supervisor.ts"
 import { WorkerLink } from "./engines/worker-link.ts"
 import { requireSupported } from "./formats/format.ts"
 import { type Model, workerModel } from "./model.ts"
+import { defaultPredictTimeout, longestTimer, requireCount } from "./options.ts"
 
 export interface LoadOptions {
   /** `auto` (the fastest GPU that answers, else CPU), `gpu`, `cpu`, or an engine's name. Default `auto`. */
@@ -18,34 +20,73 @@ export interface LoadOptions {
   readonly signal?: AbortSignal
   /** Milliseconds from verified bytes to a ready model; default five minutes. */
   readonly loadTimeout?: number
+  /**
+   * Milliseconds a question may take, waiting included; default 30 seconds. One that is still being computed then ends the
+   * engine's thread, and the model is loaded again.
+   */
+  readonly predictTimeout?: number
+  /** Tries in a row to load a model again before it has failed for good; default 8, about half a minute. */
+  readonly maxRestarts?: number
+}
+
+export interface VerifiedLoadOptions extends LoadOptions {
+  /**
+   * Brings the files of the same manifest once more, when the engine was lost: after a deadline, a crash, or without memory.
+   * Without it the first loss is the end.
+   */
+  readonly reload?: (signal: AbortSignal) => Promise<VerifiedFiles>
 }
 
 const defaultLoadTimeout = 5 * 60_000
+const defaultMaxRestarts = 8
 
-/** Throws what `fetchModel` throws, then as `loadVerified`. */
+/** Throws what `fetchModel` throws, then as `loadVerified`. A lost engine is loaded again from the cache, through the hash. */
 export async function loadModel(reference: string, options: ClientOptions & LoadOptions): Promise<Model> {
   enginesFor(options.device ?? "auto") // a misspelled device should not cost a download
-  const { fetchModel } = await import("@weighlock/client") // who brings verified files needs no network code
-  return loadVerified(await fetchModel(reference, options), options)
+  const { fetchFiles, fetchModel } = await import("@weighlock/client") // who brings verified files needs no network code
+  const files = await fetchModel(reference, options)
+  const quiet = { ...options, onProgress: (): void => undefined }
+  const reload = (signal: AbortSignal): Promise<VerifiedFiles> => fetchFiles(files.manifest, { ...quiet, signal })
+  return loadVerified(files, { ...options, reload })
 }
 
 /**
  * Loads what was verified. The bytes move into the engine's thread: `files` reads as empty afterwards.
  * Throws MODEL_REFUSED, DEVICE_UNAVAILABLE, USAGE; UNAVAILABLE when it takes too long; the signal's reason when aborted.
  */
-export async function loadVerified(files: VerifiedFiles, options: LoadOptions = {}): Promise<Model> {
+export async function loadVerified(files: VerifiedFiles, options: VerifiedLoadOptions = {}): Promise<Model> {
+  const { reload, predictTimeout = defaultPredictTimeout, maxRestarts = defaultMaxRestarts } = options
+  requireCount("predictTimeout", predictTimeout, longestTimer)
+  requireCount("maxRestarts", maxRestarts, 1_000)
+  const engine = await startEngine(files, options)
+  const restart =
+    reload === undefined
+      ? null
+      : async (signal: AbortSignal): Promise<RunningEngine> => {
+          const again = await reload(signal)
+          requireSameManifest(files, again)
+          return await startEngine(again, { ...options, signal })
+        }
+  return workerModel(files.manifest, new Supervisor(engine, { predictTimeout, maxRestarts, restart }))
+}
+
+async function startEngine(files: VerifiedFiles, options: LoadOptions): Promise<RunningEngine> {
   const { device = "auto", signal, loadTimeout = defaultLoadTimeout } = options
   signal?.throwIfAborted()
   enginesFor(device)
   requireSupported(files.manifest.format)
   const link = new WorkerLink()
   try {
-    const loaded = await withDeadline(link, link.load(loadRequest(files, device)), loadTimeout, signal)
-    return workerModel(files.manifest, link, loaded)
+    return { link, loaded: await withDeadline(link, link.load(loadRequest(files, device)), loadTimeout, signal) }
   } catch (error) {
     await link.close()
     throw error
   }
+}
+
+function requireSameManifest({ manifest }: VerifiedFiles, again: VerifiedFiles): void {
+  if (again.manifest.digest === manifest.digest) return
+  throw new RuntimeError("USAGE", `reload brought sha256:${again.manifest.digest}, not sha256:${manifest.digest}`)
 }
 
 function loadRequest({ manifest, files }: VerifiedFiles, device: string): LoadRequest {

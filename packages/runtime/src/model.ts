@@ -7,12 +7,17 @@
 import type { VerifiedManifest } from "@weighlock/manifest"
 import { RuntimeError } from "./errors.ts"
 import type { EngineReport } from "./engines/engine.ts"
-import type { LoadReply } from "./engines/messages.ts"
-import type { WorkerLink } from "./engines/worker-link.ts"
+import type { AnswerReply, PredictReply } from "./engines/messages.ts"
+import type { Supervisor } from "./engines/supervisor.ts"
 import { type Answer, type Instance, packQuestion, unpackAnswers } from "./questions.ts"
 import { maxElements, type TensorSpec } from "./tensors.ts"
 
-export interface AnswerLimits {
+export interface PredictOptions {
+  /** The caller has left: nothing is computed that has not begun. */
+  readonly signal?: AbortSignal
+}
+
+export interface AnswerOptions extends PredictOptions {
   /** Rows a question may have; default 16384. */
   readonly maxRows?: number
   /** Bytes of JSON an answer may have; default 64 MiB. */
@@ -25,53 +30,63 @@ export const defaultMaxAnswer: number = 64 * 2 ** 20
 export interface Model {
   /** What was verified; its `digest` names the answers. */
   readonly manifest: VerifiedManifest
-  /** The engine that was chosen, and why not a faster one. */
+  /** The engine that was chosen, and why not a faster one; another one, it may be, after the model was loaded again. */
   readonly engine: EngineReport
   /** In the model's order; shapes without the batch. */
   readonly inputs: readonly TensorSpec[]
   readonly outputs: readonly TensorSpec[]
-  /** Why it can't answer any more; `null` while it can. */
-  readonly failure: Error | null
-  /** Throws INPUT_INVALID, OUTPUT_INVALID, or UNAVAILABLE when too many are waiting. */
-  predict(instance: Instance): Promise<Answer>
+  /** Why it can't answer now: UNAVAILABLE while it is loaded again, ENGINE_STUCK for good; `null` while it can. */
+  readonly failure: RuntimeError | null
+  /** Resolves with ENGINE_STUCK when it will never answer again: the process should end. */
+  readonly failed: Promise<RuntimeError>
+  /**
+   * Throws INPUT_INVALID, OUTPUT_INVALID; TOO_LARGE when the engine has no memory for it; DEADLINE_EXCEEDED; UNAVAILABLE when
+   * too many are waiting or the model is loaded again. A signal calls back what has not begun.
+   */
+  predict(instance: Instance, options?: PredictOptions): Promise<Answer>
   /** As `predict`, one answer per instance, in order. */
-  predictBatch(instances: readonly Instance[]): Promise<Answer[]>
+  predictBatch(instances: readonly Instance[], options?: PredictOptions): Promise<Answer[]>
   /**
    * As `predictBatch`, for a body of the REST interface, to the body of its answer: `{"instances":[…]}` to
    * `{"predictions":[…]}`, `{"inputs":[…]}` to `{"outputs":[…]}`. All of it is done in the engine's thread. The body's
    * buffer moves there: it reads as empty afterwards. Throws TOO_LARGE for too many rows, too.
    */
-  predictJson(body: Uint8Array<ArrayBuffer>, limits?: AnswerLimits): Promise<Uint8Array<ArrayBuffer>>
+  predictJson(body: Uint8Array<ArrayBuffer>, options?: AnswerOptions): Promise<Uint8Array<ArrayBuffer>>
   /** Ends the engine's thread; what waits is refused with UNAVAILABLE. Safe to call twice. */
   dispose(): Promise<void>
 }
 
-export function workerModel(manifest: VerifiedManifest, link: WorkerLink, loaded: LoadReply): Model {
-  const { engine, inputs, outputs } = loaded
-  async function predictBatch(instances: readonly Instance[]): Promise<Answer[]> {
+export function workerModel(manifest: VerifiedManifest, supervisor: Supervisor): Model {
+  const { inputs, outputs } = supervisor.loaded
+  async function predictBatch(instances: readonly Instance[], { signal }: PredictOptions = {}): Promise<Answer[]> {
     if (instances.length === 0) return []
     requireAnswerSize(outputs, instances.length)
-    const batch = packQuestion(inputs, instances)
-    return unpackAnswers(outputs, await link.predict({ kind: "predict", inputs: batch }), instances.length)
+    const question = { kind: "predict", inputs: packQuestion(inputs, instances) } as const
+    const tensors = (await supervisor.ask(question, signal)) as PredictReply
+    return unpackAnswers(outputs, tensors, instances.length)
   }
   return {
     manifest,
-    engine,
     inputs,
     outputs,
     predictBatch,
-    get failure() {
-      return link.ended
+    failed: supervisor.failed,
+    get engine() {
+      return supervisor.loaded.engine
     },
-    async predict(instance) {
-      const [answer] = await predictBatch([instance])
+    get failure() {
+      return supervisor.failure
+    },
+    async predict(instance, options) {
+      const [answer] = await predictBatch([instance], options)
       if (!answer) throw new RuntimeError("OUTPUT_INVALID", "the model answered nothing")
       return answer
     },
-    async predictJson(body, { maxRows = defaultMaxRows, maxAnswer = defaultMaxAnswer } = {}) {
-      return await link.answer({ kind: "answer", body: ownBuffer(body), maxRows, maxAnswer })
+    async predictJson(body, { maxRows = defaultMaxRows, maxAnswer = defaultMaxAnswer, signal } = {}) {
+      const question = { kind: "answer", body: ownBuffer(body), maxRows, maxAnswer } as const
+      return (await supervisor.ask(question, signal)) as AnswerReply
     },
-    dispose: () => link.close(),
+    dispose: () => supervisor.close(),
   }
 }
 

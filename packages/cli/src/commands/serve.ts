@@ -11,12 +11,14 @@ import {
 } from "../context.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
+import { parseSeconds } from "../settings.ts"
 
 interface ServeFlags extends CommonFlags, ConnectionFlags {
   readonly host: string
   readonly port: string
   readonly device: string
   readonly maxRows: string
+  readonly predictTimeout: string
 }
 
 export function serveCommand(program: Command, io: Io): void {
@@ -26,6 +28,7 @@ export function serveCommand(program: Command, io: Io): void {
     .option("--port <port>", "port to listen on; 0 takes a free one", "8501")
     .option("--device <device>", "auto, gpu, cpu, or an engine's name", "auto")
     .option("--max-rows <n>", "rows that one question may have", "16384")
+    .option("--predict-timeout <time>", "time that one question may take: seconds, or 30s, 5m", "30s")
     .action(async (references: string[], flags: ServeFlags) => serve(await openContext(io, flags), references, flags))
 }
 
@@ -33,18 +36,22 @@ async function serve(context: Context, references: readonly string[], flags: Ser
   const wanted = namedReferences(references)
   const port = portOf(flags.port)
   const maxRows = countOf("--max-rows", flags.maxRows)
+  const predictTimeout = 1000 * parseSeconds(flags.predictTimeout)
   const { loadModel, serveModels } = await import("@weighlock/runtime")
   const models: { name: string; model: Awaited<ReturnType<typeof loadModel>> }[] = []
   try {
     for (const [name, reference] of wanted) {
       const options = await openClient(context, flags, reference)
-      models.push({ name, model: await loadModel(reference, { ...options, device: flags.device }) })
+      const model = await loadModel(reference, { ...options, device: flags.device, predictTimeout })
+      models.push({ name, model })
+      void model.failed.then(() => context.io.onStuck?.())
     }
     context.progress.end()
-    const serving = await serveModels(models, { host: flags.host, port, maxRows })
+    const serving = await serveModels(models, { host: flags.host, port, maxRows, predictTimeout })
     announce(context, serving.url, models)
-    await untilAborted(context.io.signal)
+    const failure = await Promise.race([untilAborted(context.io.signal), serving.failed])
     await serving.close()
+    if (failure) throw failure
   } finally {
     await Promise.all(models.map(({ model }) => model.dispose()))
   }

@@ -3,7 +3,7 @@
  * An endless loop or a crash in here takes this thread, not the server.
  */
 import { parentPort } from "node:worker_threads"
-import { type ErrorReport, reportError, RuntimeError } from "../errors.ts"
+import { type ErrorReport, messageOf, reportError, RuntimeError } from "../errors.ts"
 import { answerBody } from "./answer.ts"
 import { EngineLost, EngineUnfit } from "./engine.ts"
 import type { LoadedModel } from "./layers-model.ts"
@@ -30,7 +30,7 @@ async function answer({ id, request }: Call): Promise<void> {
     await answerQuestion(id, request)
   } catch (error) {
     send({ id, error: request.kind === "load" ? reportError(error, "MODEL_REFUSED") : predictFailure(error) })
-    if (isLost(error)) throw error // ends the thread
+    if (request.kind !== "load" && isLost(error)) throw error // ends the thread
   }
 }
 
@@ -49,13 +49,19 @@ async function answerQuestion(id: number, question: Question): Promise<void> {
 
 // The model answered a rehearsal, so it is this input (say, a word outside the vocabulary), unless memory ran out.
 function predictFailure(error: unknown): ErrorReport {
-  const outOfMemory = error instanceof RangeError || error instanceof EngineUnfit || isLost(error)
-  return reportError(error, outOfMemory ? "UNAVAILABLE" : "INPUT_INVALID")
+  if (!isOutOfMemory(error)) return reportError(error, "INPUT_INVALID")
+  const message = `the engine has no memory for this question: ${messageOf(error)}`
+  return { code: "TOO_LARGE", message, hint: "ask with fewer rows, or smaller ones" }
 }
 
-// After an abort inside WebAssembly its memory is as unknown as after a full one.
+function isOutOfMemory(error: unknown): boolean {
+  const noRoom = error instanceof RangeError && /allocation failed|Invalid (typed )?array length/i.test(error.message)
+  return noRoom || isLost(error)
+}
+
+// After an abort inside WebAssembly its memory is as unknown as after a full one, and it never shrinks again.
 function isLost(error: unknown): boolean {
-  return error instanceof EngineLost || error instanceof WebAssembly.RuntimeError
+  return error instanceof EngineLost || error instanceof EngineUnfit || error instanceof WebAssembly.RuntimeError
 }
 
 function send(reply: Reply, transfer: ArrayBuffer[] = []): void {

@@ -1,16 +1,19 @@
 /** One request to one answer. Every answer about a model names the manifest it comes from. */
 import type { IncomingMessage, ServerResponse } from "node:http"
+import { deadlineExceeded } from "../engines/waiting-question.ts"
 import type { Model } from "../model.ts"
 import type { Bodies } from "./bodies.ts"
 import { bodyLimit } from "./body-limit.ts"
 import { metadataDocument, statusDocument } from "./model-documents.ts"
-import { notFound, type Refusal, refusalFor } from "./refusal.ts"
+import { notFound, Refusal, refusalFor } from "./refusal.ts"
 import { parseRoute, type Route } from "./route.ts"
 
 export interface Limits {
   readonly maxBody: number
   readonly maxRows: number
   readonly maxAnswer: number
+  /** Milliseconds. */
+  readonly predictTimeout: number
 }
 
 export interface App {
@@ -48,14 +51,36 @@ function answer(
   if (route.to === "status") return JSON.stringify(statusDocument(model))
   if (route.to === "metadata") return JSON.stringify(metadataDocument(route.model, model))
   const limit = bodyLimit(model, app.limits.maxRows, app.limits.maxBody)
-  return app.bodies.with(request, limit, (body) => model.predictJson(body, app.limits))
+  return app.bodies.with(request, limit, (body) => predict(app, model, body, response))
+}
+
+async function predict(
+  { limits }: App,
+  model: Model,
+  body: Uint8Array<ArrayBuffer>,
+  response: ServerResponse,
+): Promise<Uint8Array> {
+  const caller = new AbortController()
+  const leave = (): void => caller.abort(new Refusal(499, "the caller has left"))
+  const timer = setTimeout(() => caller.abort(deadlineExceeded(limits.predictTimeout)), limits.predictTimeout)
+  response.once("close", leave)
+  if (response.destroyed) leave()
+  try {
+    return await model.predictJson(body, { ...limits, signal: caller.signal })
+  } finally {
+    clearTimeout(timer)
+    response.off("close", leave)
+  }
 }
 
 function readiness({ models, draining }: App, response: ServerResponse): string {
-  const failed = [...models].filter(([, model]) => model.failure !== null).map(([name]) => name)
-  const ready = !draining && failed.length === 0
+  const failures = [...models].flatMap(([name, { failure }]) => (failure === null ? [] : [{ name, failure }]))
+  const ready = !draining && failures.length === 0
   if (!ready) response.statusCode = 503
-  return JSON.stringify({ status: ready ? "ready" : draining ? "draining" : "failed", failed })
+  const isRestarting = failures.length > 0 && failures.every(({ failure }) => failure.code === "UNAVAILABLE")
+  const status = ready ? "ready" : draining ? "draining" : isRestarting ? "loading" : "failed"
+  const why = Object.fromEntries(failures.map(({ name, failure }) => [name, failure.message]))
+  return JSON.stringify({ status, failed: failures.map(({ name }) => name), why })
 }
 
 function findModel({ models }: App, name: string, version: string | undefined): Model {

@@ -9,7 +9,8 @@ export function statusDocument(model: Model): object {
   const status = failure
     ? { error_code: "UNAVAILABLE", error_message: failure.message }
     : { error_code: "OK", error_message: "" }
-  return { model_version_status: [{ version: model.manifest.version, state: failure ? "END" : "AVAILABLE", status }] }
+  const state = failure === null ? "AVAILABLE" : failure.code === "ENGINE_STUCK" ? "END" : "LOADING"
+  return { model_version_status: [{ version: model.manifest.version, state, status }] }
 }
 
 export function metadataDocument(name: string, model: Model): object {

@@ -37,6 +37,6 @@ const shown: ReadonlySet<RuntimeErrorCode> = new Set([
 export function refusalFor(error: unknown): Refusal | null {
   if (error instanceof Refusal) return error
   if (!(error instanceof RuntimeError)) return null
-  if (error.code === "UNAVAILABLE") return busy(error.message)
+  if (error.code === "UNAVAILABLE" || error.code === "ENGINE_STUCK") return busy(error.message)
   return shown.has(error.code) ? new Refusal(errorRow(error.code)?.http ?? 500, error.message) : null
 }

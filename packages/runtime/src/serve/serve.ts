@@ -8,6 +8,7 @@ import { createServer, type Server } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import { messageOf, RuntimeError } from "../errors.ts"
 import { defaultMaxAnswer, defaultMaxRows, type Model } from "../model.ts"
+import { defaultPredictTimeout, longestTimer, requireCount } from "../options.ts"
 import { type App, type Limits, respond } from "./app.ts"
 import { Bodies } from "./bodies.ts"
 
@@ -28,12 +29,16 @@ export interface ServeOptions {
   readonly maxRows?: number
   /** Bytes an answer may have (422 beyond); default 64 MiB. */
   readonly maxAnswer?: number
+  /** Milliseconds after which a question is answered with 504; default 30 seconds, as a model has it. */
+  readonly predictTimeout?: number
   /** Hears of errors that are no caller's fault. Default: standard error. */
   readonly onBug?: (error: unknown) => void
 }
 
 export interface Serving {
   readonly url: string
+  /** Resolves with ENGINE_STUCK when one of the models will never answer again: the process should end, and be started anew. */
+  readonly failed: Promise<RuntimeError>
   /** Takes no new requests, finishes those under way for up to ten seconds, then hangs up. The models live on. */
   close(): Promise<void>
 }
@@ -51,6 +56,7 @@ export async function serveModels(models: readonly ServedModel[], options: Serve
   const { address, family, port: bound } = server.address() as AddressInfo
   return {
     url: `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
+    failed: Promise.race(models.map(({ model }) => model.failed)),
     close: once(() => drain(server, app)),
   }
 }
@@ -59,16 +65,13 @@ function limitsOf({
   maxBody = 32 * mebibyte,
   maxRows = defaultMaxRows,
   maxAnswer = defaultMaxAnswer,
+  predictTimeout = defaultPredictTimeout,
 }: ServeOptions): Limits {
   requireCount("maxBody", maxBody, 256 * mebibyte)
   requireCount("maxRows", maxRows, Number.MAX_SAFE_INTEGER)
   requireCount("maxAnswer", maxAnswer, 1024 * mebibyte)
-  return { maxBody, maxRows, maxAnswer }
-}
-
-function requireCount(name: string, value: number, most: number): void {
-  if (Number.isSafeInteger(value) && value > 0 && value <= most) return
-  throw new RuntimeError("USAGE", `${name} is ${value}, not a whole number from 1 to ${most}`)
+  requireCount("predictTimeout", predictTimeout, longestTimer)
+  return { maxBody, maxRows, maxAnswer, predictTimeout }
 }
 
 function byName(models: readonly ServedModel[]): Map<string, Model> {
@@ -95,7 +98,8 @@ function makeServer(app: App): Server {
   })
   server.maxConnections = 1024
   server.maxHeadersCount = 100
-  server.timeout = 120_000 // without a byte either way: also a reader that stopped reading
+  // Without a byte either way: also a reader that stopped reading. Who waits for an answer has neither.
+  server.timeout = Math.min(longestTimer, 120_000 + app.limits.predictTimeout)
   server.on("clientError", hangUp)
   return server
 }
