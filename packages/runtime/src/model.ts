@@ -9,6 +9,7 @@ import { RuntimeError } from "./errors.ts"
 import type { EngineReport } from "./engines/engine.ts"
 import type { AnswerReply, PredictReply } from "./engines/messages.ts"
 import type { Supervisor } from "./engines/supervisor.ts"
+import { defaultMaxAnswer, defaultMaxRows } from "./options.ts"
 import { type Answer, type Instance, packQuestion, unpackAnswers } from "./questions.ts"
 import { maxElements, type TensorSpec } from "./tensors.ts"
 
@@ -23,9 +24,6 @@ export interface AnswerOptions extends PredictOptions {
   /** Bytes of JSON an answer may have; default 64 MiB. */
   readonly maxAnswer?: number
 }
-
-export const defaultMaxRows = 16_384
-export const defaultMaxAnswer: number = 64 * 2 ** 20
 
 export interface Model {
   /** What was verified; its `digest` names the answers. */

@@ -12,3 +12,8 @@ export function requireCount(name: string, value: number, most: number): void {
   if (Number.isSafeInteger(value) && value > 0 && value <= most) return
   throw new RuntimeError("USAGE", `${name} is ${value}, not a whole number from 1 to ${most}`)
 }
+
+/** Rows a question may have. */
+export const defaultMaxRows = 16_384
+/** Bytes of JSON an answer may have. */
+export const defaultMaxAnswer: number = 64 * 2 ** 20

@@ -8,17 +8,11 @@ import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers"
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core"
 import { refused, RuntimeError } from "../errors.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
-import {
-  describe,
-  elementsIn,
-  maxElements,
-  type TensorData,
-  type TensorSpec,
-  type TensorValues,
-  valuesOf,
-} from "../tensors.ts"
+import { elementsIn, type TensorData, type TensorSpec, type TensorValues, valuesOf } from "../tensors.ts"
 import { EngineUnfit, type ReadyEngine, type TensorFlow } from "./engine.ts"
-import { listOfShapes, requireRight } from "./layer-limits.ts"
+import { activationsOf, chunkRows, requireAnswerFits, requireSaneShapes } from "./activations.ts"
+import { requireRight } from "./layer-limits.ts"
+import { MemoryGuard } from "./memory-guard.ts"
 import { GrowingTensor, rowsOf } from "./rows.ts"
 import { withWeightBudget } from "./weight-budget.ts"
 
@@ -36,17 +30,22 @@ export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArti
   requireRoom(engine, artifacts)
   const { tf, backend, check } = engine
   const model = await build(tf, artifacts)
+  const activations = activationsOf(model)
+  requireSaneShapes(activations)
   requireRight(engine.limits, model)
   await tf.setBackend(backend)
   fill(tf, model, artifacts)
-  const chunk = chunkRows(model)
+  const guard = new MemoryGuard(tf, backend)
   const inputs = model.inputs.map((tensor, index) => specOf(model.inputNames[index], tensor))
   const outputs = distinctNames(model.outputNames).map((name, index) => specOf(name, model.outputs[index]))
+  requireAnswerFits(outputs)
   const loaded: LoadedModel = {
     inputs,
     outputs,
     async predict(batch) {
-      const answers = await predict(tf, model, batch, chunk)
+      const answers = await predict(batch, outputs.length, chunkRows(activations, batch), (part) =>
+        guard.within(() => compute(tf, model, part)),
+      )
       await check()
       return answers
     },
@@ -68,7 +67,6 @@ async function build(tf: TensorFlow, { topology, weights }: LayersArtifacts): Pr
   const model = await withWeightBudget(tf, weights, () => tf.models.modelFromJSON({ modelTopology: topology }))
   if (!Array.isArray(model.inputs)) throw refused("the topology names no input shape")
   if (!model.built) model.build(model.inputs[0]?.shape ?? []) // a Sequential settles its names only now
-  requireSaneShapes(model)
   return model
 }
 
@@ -79,32 +77,23 @@ function fill(tf: TensorFlow, model: LayersModel, { weights }: LayersArtifacts):
   tf.dispose(tensors)
 }
 
-/** Rows that are computed at once: more would make small models no faster. */
-const maxChunk = 256
-/** Elements that the largest tensor of a chunk may have: 64 MiB. */
-const chunkElements = 2 ** 24
-
-function chunkRows(model: LayersModel): number {
-  return Math.max(1, Math.min(maxChunk, Math.floor(chunkElements / largestActivation(model))))
-}
-
 // In chunks, each of which is read and gone before the next: the library's own loop keeps a tensor per chunk until the end,
 // and its time grows with their square.
 async function predict(
-  tf: TensorFlow,
-  model: LayersModel,
   batch: readonly TensorData[],
+  outputCount: number,
   chunk: number,
+  computePart: (part: readonly TensorData[]) => Tensor[],
 ): Promise<TensorData[]> {
   const rows = batch[0]?.shape[0] ?? 0
-  const answers = model.outputs.map(() => new GrowingTensor(rows))
+  const answers = Array.from({ length: outputCount }, () => new GrowingTensor(rows))
   for (let start = 0; start < rows; start += chunk) {
     const part = batch.map((tensor) => rowsOf(tensor, start, Math.min(rows, start + chunk)))
-    const outputs = compute(tf, model, part)
+    const outputs = computePart(part)
     try {
       for (const [index, output] of outputs.entries()) answers[index]?.add(output.shape, await read(output))
     } finally {
-      tf.dispose(outputs)
+      for (const output of outputs) output.dispose()
     }
   }
   return answers.map((answer) => answer.whole())
@@ -132,35 +121,10 @@ async function rehearse(model: LoadedModel): Promise<void> {
   try {
     await model.predict(zeros)
   } catch (error) {
+    if (error instanceof RuntimeError && error.code === "INPUT_INVALID") throw refused(error.message, { cause: error })
     // Its answer to zeros would mean nothing: that is no reason not to ask it something else.
     if (!(error instanceof RuntimeError && error.code === "OUTPUT_INVALID")) throw error
   }
-}
-
-// Layers without weights can blow up too: RepeatVector, UpSampling2D, ZeroPadding2D.
-function requireSaneShapes(model: LayersModel): void {
-  for (const [name, shape] of activations(model)) {
-    const sane = shape.every((size) => size === null || (Number.isSafeInteger(size) && size > 0))
-    if (!sane || instanceElements(shape) > maxElements) {
-      throw refused(`layer ${name} would make a tensor of shape ${describe(shape)}`)
-    }
-  }
-}
-
-function largestActivation(model: LayersModel): number {
-  return Math.max(1, ...activations(model).map(([, shape]) => instanceElements(shape)))
-}
-
-function activations(model: LayersModel): [layer: string, shape: readonly (number | null)[]][] {
-  return model.layers.flatMap((layer) => {
-    const inner = "layers" in layer ? activations(layer as LayersModel) : []
-    const shapes = layer.inboundNodes.flatMap(({ outputShapes }) => listOfShapes(outputShapes))
-    return [...inner, ...shapes.map((shape): [string, readonly (number | null)[]] => [layer.name, shape])]
-  })
-}
-
-function instanceElements([, ...shape]: readonly (number | null)[]): number {
-  return elementsIn(shape.map((size) => size ?? 1))
 }
 
 function specOf(name: string | undefined, tensor: SymbolicTensor | undefined): TensorSpec {

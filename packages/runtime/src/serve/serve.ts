@@ -7,8 +7,8 @@
 import { createServer, type Server } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import { messageOf, RuntimeError } from "../errors.ts"
-import { defaultMaxAnswer, defaultMaxRows, type Model } from "../model.ts"
-import { defaultPredictTimeout, longestTimer, requireCount } from "../options.ts"
+import type { Model } from "../model.ts"
+import { defaultMaxAnswer, defaultMaxRows, defaultPredictTimeout, longestTimer, requireCount } from "../options.ts"
 import { type App, type Limits, respond } from "./app.ts"
 import { Bodies } from "./bodies.ts"
 

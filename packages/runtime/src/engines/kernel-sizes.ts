@@ -1,0 +1,148 @@
+/**
+ * How many numbers an operation of the library will make, from the shapes of what goes in: known before it runs.
+ *
+ *     Tile       x [1, 8], reps [1, 33000000]                -> 264,000,000
+ *     Conv2D     x [1, 1700, 1700, 1], filter [3, 3, 1, 128] -> 369,920,000
+ *
+ * Operations that are not listed make no more than the largest of their inputs.
+ */
+import * as core from "@tensorflow/tfjs-core"
+import { elementsIn } from "../tensors.ts"
+
+interface Shaped {
+  readonly shape: readonly number[]
+}
+
+export type KernelInputs = Readonly<Record<string, Shaped | undefined>>
+export type KernelAttributes = Readonly<Record<string, unknown>>
+
+type Sizer = (inputs: KernelInputs, attributes: KernelAttributes) => number
+
+export function kernelOutput(name: string, inputs: KernelInputs, attributes: KernelAttributes): number {
+  try {
+    return (sizers.get(name) ?? largest)(inputs, attributes)
+  } catch {
+    return largest(inputs) // shapes that do not fit: the library says so in its own words
+  }
+}
+
+/**
+ * Numbers of four bytes that WebAssembly's convolution keeps beside input and output: an address for each tap of the kernel
+ * at each place of the output.
+ */
+export function kernelScratch(name: string, inputs: KernelInputs, attributes: KernelAttributes): number {
+  if (!convolutions.has(name)) return 0
+  try {
+    const { outHeight, outWidth, filterHeight, filterWidth } = convolution(name, inputs, attributes)
+    return outHeight * outWidth * filterHeight * filterWidth
+  } catch {
+    return 0
+  }
+}
+
+const depthwise = ["DepthwiseConv2dNative", "FusedDepthwiseConv2D"]
+const convolutions = new Set(["Conv2D", "FusedConv2D", ...depthwise])
+
+const broadcasting = `Add Sub Multiply RealDiv FloorDiv Maximum Minimum Mod Pow SquaredDifference Prelu Select Equal NotEqual
+  Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr`
+
+const sizers: ReadonlyMap<string, Sizer> = new Map<string, Sizer>([
+  ...broadcasting.split(/\s+/).map((name): [string, Sizer] => [name, broadcast]),
+  ...[...convolutions].map((name): [string, Sizer] => [
+    name,
+    (inputs, attributes) => elementsIn(convolution(name, inputs, attributes).outShape),
+  ]),
+  ["Conv3D", convolution3d],
+  ["Conv2DBackpropInput", (_, { inputShape }) => elementsIn(numbers(inputShape))],
+  ["Conv3DBackpropInputV2", (_, { inputShape }) => elementsIn(numbers(inputShape))],
+  ["Fill", (_, { shape }) => elementsIn(numbers(shape))],
+  ["Tile", ({ x }, { reps }) => elementsOf(x) * elementsIn(numbers(reps))],
+  ["PadV2", padded],
+  ["MirrorPad", padded],
+  ["ResizeNearestNeighbor", resized],
+  ["ResizeBilinear", resized],
+  ["CropAndResize", ({ image, boxes }, { cropSize }) => dim(boxes, 0) * elementsIn(numbers(cropSize)) * dim(image, 3)],
+  ["BatchMatMul", product],
+  ["_FusedMatMul", product],
+  ["GatherV2", ({ x, indices }, { axis }) => (elementsOf(x) / Math.max(1, dim(x, Number(axis)))) * elementsOf(indices)],
+  ["Concat", together],
+  ["Pack", together],
+  ["OneHot", ({ indices }, { depth }) => elementsOf(indices) * Number(depth)],
+  ["Bincount", (_, { size }) => Number(size)],
+  ["DenseBincount", ({ x }, { size }) => dim(x, 0) * Number(size)],
+])
+
+function largest(inputs: KernelInputs): number {
+  return Math.max(0, ...Object.values(inputs).map(elementsOf))
+}
+
+function together(inputs: KernelInputs): number {
+  return Object.values(inputs).reduce((total, input) => total + elementsOf(input), 0)
+}
+
+function broadcast(inputs: KernelInputs): number {
+  const shapes = Object.values(inputs).map((input) => input?.shape ?? [])
+  const rank = Math.max(...shapes.map(({ length }) => length))
+  const sizes = Array.from({ length: rank }, (_, back) => Math.max(...shapes.map((shape) => shape.at(-1 - back) ?? 1)))
+  return elementsIn(sizes)
+}
+
+function padded({ x }: KernelInputs, { paddings }: KernelAttributes): number {
+  const added = paddings as readonly (readonly [before: number, after: number])[]
+  return elementsIn((x?.shape ?? []).map((size, axis) => size + (added[axis]?.[0] ?? 0) + (added[axis]?.[1] ?? 0)))
+}
+
+function resized({ images }: KernelInputs, { size }: KernelAttributes): number {
+  return dim(images, 0) * elementsIn(numbers(size)) * dim(images, 3)
+}
+
+function product({ a, b }: KernelInputs, { transposeA, transposeB }: KernelAttributes): number {
+  const rows = dim(a, transposeA === true ? -1 : -2)
+  const columns = dim(b, transposeB === true ? -2 : -1)
+  return Math.max(leading(a), leading(b)) * rows * columns
+}
+
+function leading(input: Shaped | undefined): number {
+  return elementsIn(input?.shape.slice(0, -2) ?? [])
+}
+
+function convolution(name: string, { x, filter }: KernelInputs, attributes: KernelAttributes) {
+  const { strides, dilations, pad, dimRoundingMode, dataFormat } = attributes as unknown as ConvolutionAttributes
+  const format = core.backend_util.convertConv2DDataFormat(dataFormat ?? "NHWC")
+  const isDepthwise = depthwise.includes(name)
+  const steps = dilations ?? 1
+  const [image, taps] = [shape4d(x), shape4d(filter)]
+  return core.backend_util.computeConv2DInfo(image, taps, strides, steps, pad, dimRoundingMode, isDepthwise, format)
+}
+
+function convolution3d({ x, filter }: KernelInputs, attributes: KernelAttributes): number {
+  const { strides, dilations, pad } = attributes as unknown as ConvolutionAttributes<[number, number, number]>
+  type Shape5d = [number, number, number, number, number]
+  const [image, taps] = [x?.shape, filter?.shape].map((shape) => [...(shape ?? [])] as Shape5d)
+  if (image === undefined || taps === undefined) return 0
+  return elementsIn(core.backend_util.computeConv3DInfo(image, taps, strides, dilations ?? 1, pad).outShape)
+}
+
+interface ConvolutionAttributes<Steps = [number, number]> {
+  readonly strides: Steps
+  readonly dilations: Steps | null | undefined
+  readonly pad: "valid" | "same" | number
+  readonly dimRoundingMode: "floor" | "round" | "ceil"
+  readonly dataFormat: "NHWC" | "NCHW" | undefined
+}
+
+function shape4d(input: Shaped | undefined): [number, number, number, number] {
+  return [...(input?.shape ?? [])] as [number, number, number, number]
+}
+
+function elementsOf(input: Shaped | undefined): number {
+  return elementsIn(input?.shape ?? [])
+}
+
+function dim(input: Shaped | undefined, axis: number): number {
+  return input?.shape.at(axis) ?? 1
+}
+
+function numbers(value: unknown): readonly number[] {
+  return Array.isArray(value) ? value.map(Number) : []
+}
