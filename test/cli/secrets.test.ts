@@ -68,6 +68,9 @@ const keys: Files = {
     .split("\n")
     .map((line) => `    "${line}\\n" +`)
     .join("\n"),
+  "service.log": rsaPem.replaceAll(/^/gm, "2026-11-30 12:00:00 INFO  "),
+  "page.xml": `<key>${rsaPem.replaceAll("\n", "&#10;")}</key>`,
+  "key.tar": Buffer.concat([Buffer.alloc(512, "\0"), Buffer.from(rsaPem), Buffer.alloc(2048)]),
   "packed.yaml": `client-key: ${Buffer.from(rsaPem).toString("base64")}\n`,
   "late.json": `{"vocabulary":[${'"token",\n'.repeat(400_000)}"${pem.replaceAll("\n", "\\n")}"]}`,
   "late.bin": Buffer.concat([randomBytes(3 * 2 ** 20), Buffer.from(rsaPem), randomBytes(2 ** 20)]),
@@ -87,6 +90,10 @@ const keys: Files = {
 const credentials: Files = {
   ".env": "DEBUG=1\n",
   ".env.local": "DEBUG=1\n",
+  ".env~": "DEBUG=1\n",
+  "main.tfvars": `access_key = "${pieces("AKIA", "ABCDEFGH".repeat(2))}"\nsecret_key = "${randomBytes(30).toString("base64")}"\n`,
+  "ssh/id_rsa": "unreadable\n",
+  "certificate.pfx": "unreadable\n",
   "deploy/prod.env": "DEBUG=1\n",
   ".aws/credentials": "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n",
   "aws.ini": `aws_secret_access_key = ${randomBytes(30).toString("base64")}\n`,
@@ -161,6 +168,7 @@ const harmless: Files = {
   "public.der": rsa.publicKey.export({ type: "spki", format: "der" }),
   "public.jwk": JSON.stringify(ed.publicKey.export({ format: "jwk" })),
   "cert.pem": `${begin("CERTIFICATE")}\n${body64}-----END CERTIFICATE-----\n`,
+  "ssh/id_rsa.pub": "ssh-rsa AAAA\n",
   "known.pub": `ssh-ed25519 ${randomBytes(51).toString("base64")} me@example.org\n`,
   ".env.example": "HF_TOKEN=\n",
   "prod.env.sample": "HF_TOKEN=\n",

@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict"
 import { generateKeyPairSync } from "node:crypto"
-import { appendFileSync, cpSync, existsSync, readFileSync, writeFileSync } from "node:fs"
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname } from "node:path"
 import { type TestContext, test } from "node:test"
 
 import { ecKey, issue, pemOf } from "../support/certificate.ts"
@@ -36,6 +37,22 @@ test("model_signing and we read each other", { timeout: 600_000 }, async (t) => 
   const theirs = async (cli: Cli, ...argv: readonly string[]): Promise<string> =>
     await run(tool, argv, { cwd: cli.folder, env: { ...process.env, HOME: cli.folder } })
 
+  await t.test("it verifies a folder of which much was left out, and refuses what came after", async (t) => {
+    const cli = await workplace(t)
+    writeKey(cli, "cosign.pem", "P-256")
+    const dropped = ["weights/__pycache__/x.pyc", ".DS_Store", "logs/12:00.log", "a.log", "deep/.git/HEAD", ".git/HEAD"]
+    for (const name of dropped) {
+      mkdirSync(dirname(cli.path("model", name)), { recursive: true })
+      writeFileSync(cli.path("model", name), name)
+    }
+    writeFileSync(cli.path("model", ".weighlockignore"), "*.log\n")
+    await cli.json("sign", "model", "--as", "acme/thing@1.0.0", "--cosign-p256", "cosign.pem", "-o", "signed.json")
+    await cli.json("export", "signed.json", "--sigstore", "--signature", "p256", "-o", "model.sig")
+    const verify = ["verify", "key", "model", "--signature", "model.sig", "--public_key", "cosign.pem.pub"]
+    assert.match(await theirs(cli, ...verify), /Verification succeeded/)
+    writeFileSync(cli.path("model", "later.log"), "came after")
+    await assert.rejects(theirs(cli, ...verify), /Verification failed/)
+  })
   await t.test("it verifies our P-256 signature, and refuses a changed file and a flipped bit", async (t) => {
     const cli = await workplace(t)
     writeKey(cli, "cosign.pem", "P-256")

@@ -3,6 +3,10 @@
 /** Ends of paths, in lower case. */
 const byName: readonly (readonly [RegExp, string])[] = [
   [/(?:^|\/)\.envrc$/, "an environment file"],
+  [/(?:^|\/)id_(?:rsa|dsa|ecdsa|ed25519|ecdsa_sk|ed25519_sk)$|\.ppk$/, "a private key (SSH)"],
+  [/\.(?:p12|pfx)$/, "a key store (PKCS#12)"],
+  [/\.(?:jks|jceks|keystore)$/, "a Java key store"],
+  [/\.kdbx?$/, "a KeePass database"],
   [/(?:^|\/)\.aws\/credentials$/, "AWS credentials"],
   [/(?:^|\/)[._]netrc$/, "passwords for hosts"],
   [/(?:^|\/)\.git-credentials$/, "Git credentials"],
@@ -28,7 +32,7 @@ const byName: readonly (readonly [RegExp, string])[] = [
 ]
 
 // `.env`, `.env.local`, `prod.env`: not those that are there to be copied, `.env.example`.
-const environment = /(?:^|\/)\.env(?:\.[^/]+)?$|\.env$/
+const environment = /(?:^|\/)\.env(?:[.~_-][^/]*)?$|\.env$/
 const toBeCopied = /(?:example|sample|template|dist|defaults?)(?:\.|$)/
 
 /** What the file is, or `null`. An empty file gives nothing away. */

@@ -60,6 +60,11 @@ const rules: readonly Rule[] = [
     ["AKIA", "ASIA"],
     /(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}[\s"',;:|]{1,20}([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])/g,
   ),
+  value(
+    "an AWS secret key",
+    ["AKIA", "ASIA"],
+    /(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}[^]{1,200}?secret\w*["']?\s*(?:=>|[=:])\s*["']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])/gi,
+  ),
   setting(
     "a token of a Weighlock registry",
     ["WEIGHLOCK_TOKEN", "weighlock_token"],

@@ -23,7 +23,9 @@ const fullLine = 40
 export function findPrivateKey(text: string): string | null {
   for (const match of text.matchAll(begin)) {
     const end = match.index + match[0].length
-    if (hasBody(text.slice(end, end + keySpan))) return kindOf(match[1] ?? match[2] ?? "")
+    const rest = text.slice(end, end + keySpan)
+    const before = match.index - text.lastIndexOf("\n", match.index) - 1
+    if (hasBody(rest) || (before > 0 && hasBody(withoutPrefix(rest, before)))) return kindOf(match[1] ?? match[2] ?? "")
   }
   for (const [blob] of text.matchAll(packed))
     if (Buffer.from(blob.slice(0, 72), "base64").toString("latin1").includes("PRIVATE KEY-----"))
@@ -49,11 +51,17 @@ function hasBody(text: string): boolean {
   return hasEnd !== undefined && lines.length > 0 && lines.every(isBase64) && !isPlaceholder(lines.join(""))
 }
 
+/** As in a log, where what stands before the first line stands before every line. */
+function withoutPrefix(text: string, length: number): string {
+  const [first = "", ...more] = text.split("\n")
+  return [first, ...more.map((line) => line.slice(length))].join("\n")
+}
+
 const header = /^[A-Za-z][A-Za-z0-9-]*: /
 
 /** The lines as a decoder would see them: without what JSON, YAML, source text and quotations put around them. */
 function linesOf(body: string): string[] {
-  const text = body.replaceAll(/\\+[nrt]/g, "\n").replaceAll(/["'`,\\]/g, "")
+  const text = body.replaceAll(/\\+[nrt]|&#(?:10|13|x[AD]);/gi, "\n").replaceAll(/["'`,\\]/g, "")
   return text
     .split(/[\r\n]+/)
     .map((line) => line.replace(/^[\s>#*|]*(?:\+\s+)?/, "").replace(/\s+\+?\s*$/, ""))
