@@ -3,8 +3,8 @@ import { writeSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
 import type { SerialQueue } from "@weighlock/node"
+import { freeChunk } from "./chunk-memory.ts"
 import type { Incoming } from "./incoming.ts"
-import { chunkUsed } from "./young-memory.ts"
 
 /** What must arrive: so many bytes, for this place in the file. `name` is for the error. */
 export interface Expected {
@@ -54,10 +54,12 @@ export class Blocks {
 export async function receive(answer: Incoming, want: Expected, to: Destination): Promise<void> {
   const writer = new Writer(to, want)
   let received = 0
+  let last: Uint8Array | null = null
   try {
     await answer.read((chunk) => {
+      if (last !== null) freeChunk(last) // whoever handed it over is done with it only now
+      last = chunk
       to.moved()
-      chunkUsed(chunk.length)
       if ((received += chunk.length) > want.length)
         throw mismatch(`${want.name}: more than the signed ${want.length} bytes`)
       writer.write(chunk)
