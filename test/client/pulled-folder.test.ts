@@ -17,7 +17,7 @@ import { test } from "node:test"
 
 import { Cache, fetchModel, pullModel } from "@weighlock/client"
 import { type Resource, sha256Hex } from "@weighlock/manifest"
-import { HashReader } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import { flipByte } from "../support/hostile.ts"
 import { hostileClient, largeFiles, reference, sharedShop } from "../support/published.ts"
 import { SyncedNames } from "../support/synced-names.ts"
@@ -106,8 +106,8 @@ test("pull: a cache on another file system", { skip: noOtherDisk() }, async (t) 
 test("copy: an entry that is pruned after it was opened is absent; one with other bytes is wrong, set aside, and leaves no copy", async (t) => {
   const { options, folder } = await hostileClient(t, shop)
   const cache = await Cache.open(options.cache)
-  const hashes = new HashReader(1)
-  t.after(() => hashes.close())
+  const hasher = modelHasher(1)
+  t.after(() => hasher.close())
   const bytes = files[big] ?? assert.fail()
   const resource = { name: big, digest, size: bytes.length } as Resource
   const entry = entryOf(options.cache)
@@ -123,15 +123,15 @@ test("copy: an entry that is pruned after it was opened is absent; one with othe
     return pathOf(each)
   })
   assert.deepEqual(
-    [await cache.copy(hashes, resource, path, {}), asked >= 2, existsSync(path)],
+    [await cache.copy(hasher, resource, path, {}), asked >= 2, existsSync(path)],
     ["absent", true, false],
   )
   pruned.mock.restore()
   put(flipByte(bytes, 3))
-  assert.deepEqual([await cache.copy(hashes, resource, path, {}), existsSync(path)], ["wrong", false])
+  assert.deepEqual([await cache.copy(hasher, resource, path, {}), existsSync(path)], ["wrong", false])
   assert.equal(existsSync(entry), false)
   put(bytes)
-  assert.equal(await cache.copy(hashes, resource, path, {}), "whole")
+  assert.equal(await cache.copy(hasher, resource, path, {}), "whole")
   assert.ok(readFileSync(path).equals(bytes))
 })
 

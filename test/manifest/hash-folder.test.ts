@@ -18,7 +18,8 @@ import {
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
 import { partSizeFor } from "@weighlock/manifest"
-import { hashFolder, HashPool, listFiles } from "@weighlock/manifest/node"
+import { hashFolder, listFiles, modelHasher } from "@weighlock/manifest/node"
+import type { FileHasher } from "@weighlock/node"
 import { onlyThorough, some } from "../support/thorough.ts"
 import { tempFolder } from "../support/temp.ts"
 
@@ -36,10 +37,10 @@ function bytesOf(size: number): Buffer {
   return bytes
 }
 
-async function withPool<T>(t: TestContext, use: (pool: HashPool) => Promise<T>, threads?: number): Promise<T> {
-  const pool = new HashPool(threads)
-  t.after(() => pool.close())
-  return await use(pool)
+async function withHasher<T>(t: TestContext, use: (hasher: FileHasher) => Promise<T>, threads?: number): Promise<T> {
+  const hasher = modelHasher(threads)
+  t.after(() => hasher.close())
+  return await use(hasher)
 }
 
 const sizes = [
@@ -64,8 +65,8 @@ test("digests equal node's, whole and parts, at every edge of chunk and part", a
   const folder = tempFolder(t)
   const all = sizes.map((size) => ({ size, path: join(folder, String(size)), bytes: bytesOf(size) }))
   for (const { path, bytes } of all) writeFileSync(path, bytes)
-  await withPool(t, async (pool) => {
-    const found = await Promise.all(all.map(({ path }) => pool.hashFile(path, { parts: true }))) // all at once: they share the ring
+  await withHasher(t, async (hasher) => {
+    const found = await Promise.all(all.map(({ path }) => hasher.hashFile(path, { parts: true }))) // all at once: they share the ring
     for (const [at, { size, bytes }] of all.entries()) {
       const parts = Array.from({ length: Math.ceil(size / (8 * mib)) }, (_, i) =>
         sha256(bytes.subarray(8 * mib * i, 8 * mib * (i + 1))),
@@ -91,13 +92,13 @@ test("digests equal the openssl command's", async (t) => {
 test("one thread gives the same as eight", async (t) => {
   const path = join(tempFolder(t), "x")
   writeFileSync(path, bytesOf(9 * mib))
-  const one = await withPool(t, (pool) => pool.hashFile(path, { parts: true }), 1)
-  assert.deepEqual(await withPool(t, (pool) => pool.hashFile(path, { parts: true }), 8), one)
+  const one = await withHasher(t, (hasher) => hasher.hashFile(path, { parts: true }), 1)
+  assert.deepEqual(await withHasher(t, (hasher) => hasher.hashFile(path, { parts: true }), 8), one)
 })
 test("parts are left out when nobody asks", async (t) => {
   const path = join(tempFolder(t), "x")
   writeFileSync(path, bytesOf(9 * mib))
-  assert.equal((await withPool(t, (pool) => pool.hashFile(path))).parts, undefined)
+  assert.equal((await withHasher(t, (hasher) => hasher.hashFile(path))).parts, undefined)
 })
 for (const wanted of [true, false]) {
   test(`a large sparse file${wanted ? ", whole and parts" : ""}: right, and memory stays flat`, async (t) => {
@@ -106,10 +107,10 @@ for (const wanted of [true, false]) {
     const file = openSync(path, "w")
     ftruncateSync(file, size)
     closeSync(file)
-    await withPool(t, async (pool) => {
+    await withHasher(t, async (hasher) => {
       const warm = join(path, "..", "warm")
       writeFileSync(warm, Buffer.alloc(40 * mib))
-      await pool.hashFile(warm, { parts: wanted })
+      await hasher.hashFile(warm, { parts: wanted })
       const before = process.memoryUsage.rss()
       let peak = 0
       let total = 0
@@ -117,7 +118,7 @@ for (const wanted of [true, false]) {
         total += count
         peak = Math.max(peak, process.memoryUsage.rss())
       }
-      const { digest, parts } = await pool.hashFile(path, { parts: wanted, onBytes })
+      const { digest, parts } = await hasher.hashFile(path, { parts: wanted, onBytes })
       const zeros = createHash("sha256")
       for (let at = 0; at < size; at += mib) zeros.update(new Uint8Array(mib))
       assert.equal(digest, zeros.digest("hex"))
@@ -138,22 +139,22 @@ function longFile(t: TestContext): string {
   return path
 }
 for (const parts of [true, false]) {
-  test(`stopped in the middle of a long file${parts ? ", whole and parts" : ""}: the signal's reason, and the pool goes on`, async (t) => {
+  test(`stopped in the middle of a long file${parts ? ", whole and parts" : ""}: the signal's reason, and the hasher goes on`, async (t) => {
     const path = longFile(t)
     const stop = new AbortController()
     const reason = new Error("enough")
-    await withPool(t, async (pool) => {
+    await withHasher(t, async (hasher) => {
       const onBytes = (): void => stop.abort(reason)
-      await assert.rejects(pool.hashFile(path, { parts, signal: stop.signal, onBytes }), reason)
-      await assert.rejects(pool.hashFile(path, { parts, signal: stop.signal }), reason)
+      await assert.rejects(hasher.hashFile(path, { parts, signal: stop.signal, onBytes }), reason)
+      await assert.rejects(hasher.hashFile(path, { parts, signal: stop.signal }), reason)
       const fault = new Error("no more")
       const failing = (): void => {
         throw fault
       }
-      await assert.rejects(pool.hashFile(path, { parts, onBytes: failing }), fault)
+      await assert.rejects(hasher.hashFile(path, { parts, onBytes: failing }), fault)
       const short = join(path, "..", "short")
       writeFileSync(short, bytesOf(mib))
-      assert.equal((await pool.hashFile(short, { parts })).digest, sha256(bytesOf(mib)))
+      assert.equal((await hasher.hashFile(short, { parts })).digest, sha256(bytesOf(mib)))
     })
   })
 }
@@ -163,13 +164,16 @@ test("a long file holds up no short one on the same thread", async (t) => {
   writeFileSync(short, bytesOf(mib))
   const stop = new AbortController()
   const reason = new Error("enough")
-  await withPool(
+  await withHasher(
     t,
-    async (pool) => {
+    async (hasher) => {
       const begun = Promise.withResolvers<void>()
-      const long = assert.rejects(pool.hashFile(path, { signal: stop.signal, onBytes: () => begun.resolve() }), reason)
+      const long = assert.rejects(
+        hasher.hashFile(path, { signal: stop.signal, onBytes: () => begun.resolve() }),
+        reason,
+      )
       await begun.promise
-      assert.equal((await pool.hashFile(short)).digest, sha256(bytesOf(mib)))
+      assert.equal((await hasher.hashFile(short)).digest, sha256(bytesOf(mib)))
       stop.abort(reason)
       await long
     },
@@ -201,16 +205,16 @@ for (const [how, change, parts] of Object.entries(changes).flatMap(([how, change
     const path = join(tempFolder(t), "x")
     writeFileSync(path, bytesOf(9 * mib))
     utimesSync(path, new Date(1000), new Date(1000))
-    await withPool(
+    await withHasher(
       t,
-      async (pool) => {
+      async (hasher) => {
         let done = false
         const onBytes = (): void => {
           if (!done) change(path)
           done = true
         }
-        await assert.rejects(pool.hashFile(path, { parts, onBytes }), { code: "FILE_CHANGED" })
-        assert.equal((await pool.hashFile(path)).digest.length, 64) // the pool is fit for use
+        await assert.rejects(hasher.hashFile(path, { parts, onBytes }), { code: "FILE_CHANGED" })
+        assert.equal((await hasher.hashFile(path)).digest.length, 64) // the hasher is fit for use
       },
       2,
     )
@@ -227,8 +231,8 @@ test("a file replaced while it is read: what was opened is what is hashed", asyn
     if (!done) renameSync(other, path)
     done = true
   }
-  const found = await withPool(t, (pool) =>
-    pool.hashFile(path, { onBytes }).catch((error: { code: string }) => error.code),
+  const found = await withHasher(t, (hasher) =>
+    hasher.hashFile(path, { onBytes }).catch((error: { code: string }) => error.code),
   )
   if (typeof found === "string") assert.equal(found, "FILE_CHANGED")
   else assert.equal(found.digest, sha256(bytes))
@@ -255,11 +259,11 @@ test("many files that all change: every one is told, none hangs", { timeout: 300
   const folder = tempFolder(t)
   const paths = Array.from({ length: 12 }, (_, i) => join(folder, String(i)))
   for (const path of paths) writeFileSync(path, bytesOf(4 * mib))
-  await withPool(
+  await withHasher(
     t,
-    async (pool) => {
+    async (hasher) => {
       const results = await Promise.allSettled(
-        paths.map((path) => pool.hashFile(path, { onBytes: () => appendFileSync(path, "x") })),
+        paths.map((path) => hasher.hashFile(path, { onBytes: () => appendFileSync(path, "x") })),
       )
       for (const result of results)
         assert.equal(result.status === "rejected" && (result.reason as { code: string }).code, "FILE_CHANGED")
@@ -286,12 +290,14 @@ for (const [what, make] of Object.entries(special)) {
   test(`file refused: it is ${what}`, { timeout: 300_000 }, async (t) => {
     const path = join(tempFolder(t), "special")
     make(path)
-    await withPool(t, (pool) => assert.rejects(pool.hashFile(path), { code: "FILE_UNREADABLE" }))
+    await withHasher(t, (hasher) =>
+      assert.rejects(hasher.hashFile(path), { name: "ManifestError", code: "FILE_UNREADABLE" }),
+    )
   })
 }
 for (const path of ["/dev/zero", "/dev/null", "/proc", "/nowhere"]) {
   test(`file refused: ${path}`, { timeout: 300_000 }, async (t) => {
-    await withPool(t, (pool) => assert.rejects(pool.hashFile(path), { code: "FILE_UNREADABLE" }))
+    await withHasher(t, (hasher) => assert.rejects(hasher.hashFile(path), { code: "FILE_UNREADABLE" }))
   })
 }
 for (const path of ["/dev/zero", "/nowhere"]) {

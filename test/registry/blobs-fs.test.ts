@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { Readable } from "node:stream"
 import { type TestContext, test } from "node:test"
 
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import { FolderBlobStore, type Grant, RegistryGrants, type Upload, grantHeader } from "@weighlock/registry"
 
 import { type Bench, absent, blobStoreContract, flipped, most, parcel, read } from "../contract/blob-store.ts"
@@ -21,13 +21,13 @@ interface FolderBench extends Bench {
 
 async function openBench(t: TestContext, options: { grantLifeSeconds?: number } = {}): Promise<FolderBench> {
   const folder = await mkdtemp(join(tmpdir(), "weighlock-blobs-"))
-  const hashes = new HashPool(2)
+  const hasher = modelHasher(2)
   t.after(async () => {
-    await hashes.close()
+    await hasher.close()
     await rm(folder, { recursive: true, force: true })
   })
   const grants = new RegistryGrants(() => "http://127.0.0.1:1", options.grantLifeSeconds)
-  const store = await FolderBlobStore.open(folder, hashes, grants)
+  const store = await FolderBlobStore.open(folder, hasher, grants)
   const recorded = new Map<string, Upload>()
   const known = async (sha256: string): Promise<Upload | null> => recorded.get(sha256) ?? null
   const send = async ({ url, headers }: Grant, body: Readable): Promise<void> => {

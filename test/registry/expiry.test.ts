@@ -9,7 +9,7 @@ import { DatabaseSync } from "node:sqlite"
 import { type TestContext, test } from "node:test"
 import { setImmediate, setTimeout as pause } from "node:timers/promises"
 
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import {
   type BlobFacts,
   type BlobStore,
@@ -41,14 +41,14 @@ async function open(
   altered: (store: FolderBlobStore) => Partial<BlobStore> = () => ({}),
   folder = mkdtempSync(join(tmpdir(), "weighlock-expiry-")),
 ): Promise<Bench> {
-  const hashes = new HashPool(1)
+  const hasher = modelHasher(1)
   const ledger = new SqliteLedger(join(folder, "ledger.sqlite"))
   t.after(async () => {
     await ledger.close()
-    await hashes.close()
+    await hasher.close()
     await rm(folder, { recursive: true, force: true })
   })
-  const store = await FolderBlobStore.open(folder, hashes, new RegistryGrants(() => "http://127.0.0.1:1"))
+  const store = await FolderBlobStore.open(folder, hasher, new RegistryGrants(() => "http://127.0.0.1:1"))
   const own: BlobStore = {
     size: (sha256) => store.size(sha256),
     read: (sha256) => store.read(sha256),

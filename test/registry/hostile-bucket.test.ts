@@ -4,7 +4,7 @@ import { type IncomingMessage, type ServerResponse, createServer } from "node:ht
 import type { AddressInfo } from "node:net"
 import { type TestContext, test } from "node:test"
 
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import { S3BlobStore, type S3StoreOptions, parseS3Place } from "@weighlock/registry/s3"
 
 import { random, sha256 } from "./support.ts"
@@ -18,11 +18,11 @@ async function open(t: TestContext, answer: Answer, options: S3StoreOptions = {}
   const server = createServer((request, response) => answer(new URL(request.url ?? "", "http://x"), request, response))
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const hashes = new HashPool(2)
-  const store = new S3BlobStore(parseS3Place({ store: "s3://models/prod", endpoint }), hashes, { timeouts, ...options })
+  const hasher = modelHasher(2)
+  const store = new S3BlobStore(parseS3Place({ store: "s3://models/prod", endpoint }), hasher, { timeouts, ...options })
   t.after(async () => {
     store.close()
-    await hashes.close()
+    await hasher.close()
     server.closeAllConnections()
     server.close()
   })

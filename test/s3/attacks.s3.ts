@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { test, type TestContext } from "node:test"
 
 import { fetchModel } from "@weighlock/client"
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import { startRegistry } from "@weighlock/registry"
 import { S3BlobStore, type S3Config, parseS3Place, signHeaders } from "@weighlock/registry/s3"
 
@@ -150,12 +150,12 @@ test(
 
 test("of two that claim an empty prefix at once one has it", { skip }, async (t) => {
   const place = parseS3Place(await freshBucket(server()))
-  const hashes = new HashPool(1)
-  t.after(() => hashes.close())
+  const hasher = modelHasher(1)
+  t.after(() => hasher.close())
   const marks = Array.from({ length: 8 }, () => randomBytes(16).toString("hex"))
   const owners = await Promise.all(
     marks.map(async (mark) => {
-      const store = new S3BlobStore(place, hashes)
+      const store = new S3BlobStore(place, hasher)
       t.after(() => store.close())
       return await store.claim(mark)
     }),

@@ -12,7 +12,7 @@ import { after, before, mock, test, type TestContext } from "node:test"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import type { Grant } from "@weighlock/registry"
 import { S3BlobStore, type S3Config, openS3Place, parseS3Place, probeBucket } from "@weighlock/registry/s3"
 
@@ -49,11 +49,11 @@ after(async () => {
 })
 
 async function roundTrip(t: TestContext, config: S3Config): Promise<string> {
-  const hashes = new HashPool(2)
-  const store = new S3BlobStore(await openS3Place(config), hashes)
+  const hasher = modelHasher(2)
+  const store = new S3BlobStore(await openS3Place(config), hasher)
   t.after(async () => {
     store.close()
-    await hashes.close()
+    await hasher.close()
   })
   const sent = parcel(9 * 2 ** 20)
   for (const grant of await store.declare(sent.upload, most)) assert.equal(await put(grant, sent.part(grant.part)), 200)

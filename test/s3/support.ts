@@ -1,7 +1,7 @@
 /** One S3 server for the tests of a file, and a fresh bucket for each test. */
 import { after, before, type TestContext } from "node:test"
 
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import type { Grant } from "@weighlock/registry"
 import { S3BlobStore, type S3Config, type S3StoreOptions, parseS3Place } from "@weighlock/registry/s3"
 
@@ -42,11 +42,11 @@ export interface S3Bench extends Bench {
 }
 
 export function openOn(t: TestContext, config: S3Bench["config"], options: S3StoreOptions = {}): S3Bench {
-  const hashes = new HashPool(2)
-  const store = new S3BlobStore(parseS3Place(config), hashes, options)
+  const hasher = modelHasher(2)
+  const store = new S3BlobStore(parseS3Place(config), hasher, options)
   t.after(async () => {
     store.close()
-    await hashes.close()
+    await hasher.close()
   })
   return { store, put: putGranted, config }
 }

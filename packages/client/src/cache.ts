@@ -24,7 +24,7 @@ import {
 } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { isSha256Hex, type Resource } from "@weighlock/manifest"
-import type { HashReader, ReadOptions } from "@weighlock/manifest/node"
+import type { FileHasher, ReadOptions } from "@weighlock/node"
 import { ClientError } from "./errors.ts"
 import { Overtaken, type Partial, Partials } from "./partials.ts"
 
@@ -75,12 +75,16 @@ export class Cache {
 
   /** The bytes of an entry, those that were hashed. `wrong`: what lay there was not it, and is in quarantine now. */
   async load(
-    hashes: HashReader,
+    hasher: FileHasher,
     resource: Resource,
     options: ReadOptions,
   ): Promise<Uint8Array<ArrayBuffer> | "absent" | "wrong"> {
     return await this.#read(resource, async (file) => {
-      const { digest, bytes } = await hashes.hash(file, { start: 0, size: resource.size }, { ...options, keep: true })
+      const { digest, bytes } = await hasher.hashRange(
+        file,
+        { start: 0, size: resource.size },
+        { ...options, keep: true },
+      )
       return digest === resource.digest ? bytes : null
     })
   }
@@ -90,7 +94,7 @@ export class Cache {
    * that is hashed; one that is not right does not stay.
    */
   async copy(
-    hashes: HashReader,
+    hasher: FileHasher,
     resource: Resource,
     path: string,
     options: ReadOptions,
@@ -101,12 +105,12 @@ export class Cache {
         await copyFile(entry, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
       } catch (error) {
         if ((await lstat(entry).catch(() => null))?.ino !== (await file.stat()).ino) return "absent" // pruned meanwhile
-        await hashes.hash(file, { start: 0, size: resource.size }) // throws where it is the entry that cannot be read
+        await hasher.hashRange(file, { start: 0, size: resource.size }) // throws where it is the entry that cannot be read
         throw error
       }
       const copy = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
       try {
-        const { digest } = await hashes.hash(copy, { start: 0, size: resource.size }, options)
+        const { digest } = await hasher.hashRange(copy, { start: 0, size: resource.size }, options)
         return digest === resource.digest && (await copy.stat()).size === resource.size ? "whole" : null
       } finally {
         await copy.close()

@@ -4,7 +4,7 @@
  */
 import type { FileHandle } from "node:fs/promises"
 import type { Resource } from "@weighlock/manifest"
-import type { Hashed, HashReader } from "@weighlock/manifest/node"
+import type { FileHasher, Hashed } from "@weighlock/node"
 import { setTimeout as pause } from "node:timers/promises"
 import { forEach, Limiter, SerialQueue } from "@weighlock/node"
 import { diskError, unavailable } from "./errors.ts"
@@ -22,7 +22,7 @@ const timeoutMs = 60_000
 
 /** A session that moves files, and the threads that hash them. */
 export interface Fetching extends Session {
-  readonly hashes: HashReader
+  readonly hasher: FileHasher
 }
 
 /** Just downloaded, its every byte checked. */
@@ -160,17 +160,17 @@ class Download {
 
   async #fetch(resource: Resource, partial: Partial, arrived: (bytes: number) => void): Promise<Hashed> {
     const { file } = partial
-    const { hashes } = this.#session
+    const { hasher } = this.#session
     const moved = (): void => partial.moved()
     const target = { file, blocks: this.#blocks, moved, writes: new SerialQueue(), link: null }
-    const whole = new Whole(hashes, file, resource, { keep: this.#wishes.keep === true, onBytes: moved })
+    const whole = new Whole(hasher, file, resource, { keep: this.#wishes.keep === true, onBytes: moved })
     const syncs = new Syncs(file, this.#syncing)
     const adopted: Piece[] = []
     try {
       await forEach(whole.pieces, parallel, (piece) =>
         this.#pieces.run(
           async () => {
-            if (partial.adopted && (await isRight(hashes, partial, piece))) adopted.push(piece)
+            if (partial.adopted && (await isRight(hasher, partial, piece))) adopted.push(piece)
             else await fetchPiece(this.#session, target, piece)
             whole.has(piece)
             if (this.#wishes.sync === true) syncs.begin()
@@ -183,7 +183,7 @@ class Download {
       await syncs.end()
       return hashed
     } catch (error) {
-      if (isWrong(error)) await disown(hashes, partial, adopted)
+      if (isWrong(error)) await disown(hasher, partial, adopted)
       throw cutShort(error, resource)
     } finally {
       await whole.forget()
@@ -225,10 +225,10 @@ async function claim({ cache }: Session, resource: Resource): Promise<Partial | 
   }
 }
 
-async function isRight(hashes: HashReader, partial: Partial, { offset, length, digest }: Piece): Promise<boolean> {
+async function isRight(hasher: FileHasher, partial: Partial, { offset, length, digest }: Piece): Promise<boolean> {
   const range = { start: offset, size: length }
   try {
-    return (await hashes.hash(partial.file, range, { onBytes: () => partial.moved() })).digest === digest
+    return (await hasher.hashRange(partial.file, range, { onBytes: () => partial.moved() })).digest === digest
   } catch (error) {
     if (isCutShort(error)) return false
     throw error
@@ -236,9 +236,9 @@ async function isRight(hashes: HashReader, partial: Partial, { offset, length, d
 }
 
 /** Parts that were right and are not any more: somebody else writes to this file, and it is nobody's. Throws Overtaken. */
-async function disown(hashes: HashReader, partial: Partial, pieces: readonly Piece[]): Promise<void> {
+async function disown(hasher: FileHasher, partial: Partial, pieces: readonly Piece[]): Promise<void> {
   for (const piece of pieces) {
-    if (await isRight(hashes, partial, piece)) continue
+    if (await isRight(hasher, partial, piece)) continue
     await partial.remove()
     throw new Overtaken(partial.path)
   }

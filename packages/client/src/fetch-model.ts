@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { chmod, type FileHandle, link, lstat, mkdir, readdir, rm, stat, unlink } from "node:fs/promises"
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
-import { HashReader } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import { forEach, makeFolder, moveDurably, syncFile, syncFolder } from "@weighlock/node"
 import { downloadMissing, type Fetching, type Fresh } from "./download.ts"
 import { ClientError, diskError } from "./errors.ts"
@@ -54,19 +54,19 @@ export async function fetchFiles(manifest: VerifiedManifest, options: ClientOpti
 
 async function readCached(manifest: VerifiedManifest, options: ClientOptions): Promise<VerifiedFiles | null> {
   const cache = await Cache.open(options.cache ?? defaultCache())
-  const hashes = new HashReader(threads)
+  const hasher = modelHasher(threads)
   try {
     const files = new Map<string, VerifiedFile>()
     for (const resource of manifest.resources) {
       options.signal?.throwIfAborted()
-      const bytes = await cache.load(hashes, resource, { onBytes: () => undefined })
+      const bytes = await cache.load(hasher, resource, { onBytes: () => undefined })
       if (bytes === "absent" || bytes === "wrong") return null
       const { name, size, digest } = resource
       files.set(name, { name, size, digest, bytes } as VerifiedFile)
     }
     return { manifest, files } as unknown as VerifiedFiles
   } finally {
-    await hashes.close()
+    await hasher.close()
   }
 }
 
@@ -130,11 +130,11 @@ async function withHashes<T>(
   use: (session: Fetching) => Promise<T>,
 ): Promise<T> {
   return await withSession(options, host, async (session) => {
-    const hashes = new HashReader(threads)
+    const hasher = modelHasher(threads)
     try {
-      return await use({ ...session, hashes, onProgress: downloadsFirst(session.onProgress) })
+      return await use({ ...session, hasher, onProgress: downloadsFirst(session.onProgress) })
     } finally {
-      await hashes.close()
+      await hasher.close()
     }
   })
 }
@@ -188,7 +188,7 @@ async function readIntoMemory(
   resource: Resource,
   onBytes: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return await fromCache(session, resource, () => session.cache.load(session.hashes, resource, { onBytes }))
+  return await fromCache(session, resource, () => session.cache.load(session.hasher, resource, { onBytes }))
 }
 
 /**
@@ -209,7 +209,7 @@ async function intoFolder(
     for (const [at, each] of named(resource).entries()) {
       const path = pathBelow(folder, each.name)
       if (at === 0 && fresh?.isOurs === true && (await linked(fresh.file, entry, path))) onBytes(each.size)
-      else await fromCache(session, each, () => session.cache.copy(session.hashes, each, path, { onBytes }))
+      else await fromCache(session, each, () => session.cache.copy(session.hasher, each, path, { onBytes }))
       await chmod(path, mode)
     }
   }

@@ -4,7 +4,7 @@
  */
 import type { FileHandle } from "node:fs/promises"
 import type { Resource } from "@weighlock/manifest"
-import type { Hashed, HashReader, Reading } from "@weighlock/manifest/node"
+import type { FileHasher, Hashed, Reading } from "@weighlock/node"
 import { type Piece, piecesOf } from "./fetch-piece.ts"
 import { mismatch } from "./receive.ts"
 
@@ -16,7 +16,7 @@ export interface WholeOptions {
 }
 
 export class Whole {
-  readonly #hashes: HashReader
+  readonly #hasher: FileHasher
   readonly #file: FileHandle
   /** In order. */
   readonly pieces: readonly Piece[]
@@ -30,8 +30,8 @@ export class Whole {
   #work = Promise.resolve()
   #before = Promise.resolve()
 
-  constructor(hashes: HashReader, file: FileHandle, resource: Resource, options: WholeOptions) {
-    this.#hashes = hashes
+  constructor(hasher: FileHasher, file: FileHandle, resource: Resource, options: WholeOptions) {
+    this.#hasher = hasher
     this.#file = file
     this.#resource = resource
     this.pieces = piecesOf(resource)
@@ -54,7 +54,7 @@ export class Whole {
 
   #begin(): Reading {
     const { keep, onBytes } = this.#options
-    return this.#hashes.begin(this.#file, { onBytes, ...(keep ? { keep: this.#resource.size } : {}) })
+    return this.#hasher.begin(this.#file, { onBytes, ...(keep ? { keep: this.#resource.size } : {}) })
   }
 
   /** One piece ahead: the thread has something to do while this one hears of the last. */
@@ -74,7 +74,7 @@ export class Whole {
     await this.#work
     const hashed =
       this.#reading === null
-        ? await this.#hashes.hash(this.#file, { start: 0, size: this.#resource.size }, this.#options)
+        ? await this.#hasher.hashRange(this.#file, { start: 0, size: this.#resource.size }, this.#options)
         : await this.#reading.end()
     const { name, digest } = this.#resource
     if (hashed.digest === digest) return hashed

@@ -2,6 +2,8 @@ export { createFile, type FileOptions, replaceFile, temporaryIn } from "./durabl
 export { makeFolder, moveDurably, syncFile, syncFolder } from "./durable-folder.ts"
 export { endProcess } from "./end-process.ts"
 export { NodeError, type NodeErrorCode, nodeErrorCodes } from "./errors.ts"
+export { FileHasher, type FileDigests, type FileHasherOptions, type HashOptions } from "./hashing/file-hasher.ts"
+export type { Hashed, Reading, ReadOptions } from "./hashing/reading.ts"
 export { isLoopbackAuthority, isLoopbackHost } from "./loopback.ts"
 export { type HttpAnswer, HttpClient, type HttpClientOptions, type HttpRequest } from "./http-client.ts"
 export { forEach, Limiter, type LimiterOptions } from "./limiter.ts"

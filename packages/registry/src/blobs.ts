@@ -6,7 +6,7 @@
  */
 import { randomBytes } from "node:crypto"
 
-import type { HashPool } from "@weighlock/manifest/node"
+import type { FileHasher } from "@weighlock/node"
 
 import type { OpenedConfig } from "./config.ts"
 import { type Undo, anyBlob } from "./data-folder.ts"
@@ -23,7 +23,7 @@ import { type StoreRecord, readStoreRecord, writeStoreRecord } from "./store/sto
 export interface BlobsOptions {
   readonly opened: OpenedConfig
   readonly ledger: Ledger
-  readonly hashes: HashPool
+  readonly hasher: FileHasher
   readonly undo: Undo
   /** Where clients reach this registry. */
   readonly ownUrl: () => string
@@ -50,14 +50,14 @@ export async function openBlobs(options: BlobsOptions): Promise<OpenedBlobs> {
   if (recorded !== null) throw elsewhere(data, recorded.name, "the data folder")
   const folder = await FolderBlobStore.open(
     data,
-    options.hashes,
+    options.hasher,
     new RegistryGrants(options.ownUrl, options.grantLifeSeconds),
   )
   return { blobs: folder, receiving: folder, close: () => undefined }
 }
 
 async function openBucket(place: S3Place, recorded: StoreRecord | null, options: BlobsOptions): Promise<S3BlobStore> {
-  const { opened, hashes, undo, grantLifeSeconds, storeTimeouts } = options
+  const { opened, hasher, undo, grantLifeSeconds, storeTimeouts } = options
   const given = placeName(place)
   const before = recorded?.name ?? ((await anyBlob(opened.data)) ? "the data folder" : given)
   if (before !== given) throw elsewhere(opened.data, before, given)
@@ -65,7 +65,7 @@ async function openBucket(place: S3Place, recorded: StoreRecord | null, options:
   const { requireEnforcing } = await import("./store/s3-probe.ts")
   const timeouts = storeTimeouts ?? {}
   await requireEnforcing(place, timeouts)
-  const blobs = new S3BlobStore(place, hashes, { timeouts, grantLifeSeconds })
+  const blobs = new S3BlobStore(place, hasher, { timeouts, grantLifeSeconds })
   undo.push(() => blobs.close())
   await requireOurs(blobs, given, recorded, options)
   return blobs

@@ -1,5 +1,5 @@
 /** Blobs in a bucket. Apart from the rest: this loads the AWS SDK. */
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 
 import { openS3Place } from "./config.ts"
 import { RegistryError } from "./errors.ts"
@@ -26,11 +26,11 @@ export interface OpenedBucket {
 export async function openBucket(config: S3Config): Promise<OpenedBucket> {
   const place = await openS3Place(config)
   const name = placeName(place)
-  const hashes = new HashPool(1)
-  const blobs = new S3BlobStore(place, hashes)
+  const hasher = modelHasher(1)
+  const blobs = new S3BlobStore(place, hasher)
   const close = async (): Promise<void> => {
     blobs.close()
-    await hashes.close()
+    await hasher.close()
   }
   try {
     const owner = await blobs.owner()

@@ -6,7 +6,7 @@
  *     await registry.close() // finishes what is in flight, at most 10 s
  */
 import type { TrustChain } from "@weighlock/manifest"
-import { HashPool } from "@weighlock/manifest/node"
+import { modelHasher } from "@weighlock/manifest/node"
 import { type Logger, destination, pino } from "pino"
 
 import { Admission, type Admitted } from "./admission.ts"
@@ -70,8 +70,8 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   warnOfExpiry(trustChain, logger)
   const ledger = await openDataFolder(opened, undo)
   const onFailed = once((error: RegistryError) => stop(error, logger, config.onFatal))
-  const hashes = new HashPool()
-  undo.push(() => hashes.close())
+  const hasher = modelHasher()
+  undo.push(() => hasher.close())
   let url = ""
   const { grantLifeSeconds, storeTimeouts } = config
   const ownUrl = (): string => opened.publicUrl ?? url
@@ -82,7 +82,7 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   } = await openBlobs({
     opened,
     ledger,
-    hashes,
+    hasher,
     undo,
     ownUrl,
     grantLifeSeconds,

@@ -2,9 +2,10 @@
  * From a folder (or one file) to the resources of a manifest: every regular file below it, sorted, whole and part
  * digests from one read. Symbolic links and special files are refused; the OMS defaults (.git …) are left out.
  */
+import type { FileHasher } from "@weighlock/node"
 import { partSizeFor, type Resource } from "../index.ts"
-import { HashPool } from "./hash-pool.ts"
 import { type FoundFile, listFiles, type ListOptions } from "./list-folder.ts"
+import { modelHasher } from "./model-hasher.ts"
 
 export interface HashFilesOptions {
   readonly onStart?: (totals: { readonly files: number; readonly bytes: number }) => void
@@ -24,21 +25,25 @@ export async function hashFolder(root: string, options: FolderOptions = {}): Pro
 /** As `hashFolder`, of what was listed before; in that order. Throws FILE_UNREADABLE or FILE_CHANGED. */
 export async function hashFiles(files: readonly FoundFile[], options: HashFilesOptions = {}): Promise<Resource[]> {
   options.onStart?.({ files: files.length, bytes: files.reduce((sum, { size }) => sum + size, 0) })
-  const pool = new HashPool()
+  const hasher = modelHasher()
   try {
-    return await hashAll(pool, files, options)
+    return await hashAll(hasher, files, options)
   } finally {
-    await pool.close()
+    await hasher.close()
   }
 }
 
-async function hashAll(pool: HashPool, files: readonly FoundFile[], options: HashFilesOptions): Promise<Resource[]> {
+async function hashAll(
+  hasher: FileHasher,
+  files: readonly FoundFile[],
+  options: HashFilesOptions,
+): Promise<Resource[]> {
   const resources: Resource[] = []
   const queue = [...files.entries()]
   const take = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [at, file] = next
-      const { size, digest, parts } = await pool.hashFile(file.path, {
+      const { size, digest, parts } = await hasher.hashFile(file.path, {
         parts: options.parts ?? true,
         ...(options.onBytes === undefined ? {} : { onBytes: options.onBytes }),
         ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -51,6 +56,6 @@ async function hashAll(pool: HashPool, files: readonly FoundFile[], options: Has
       }
     }
   }
-  await Promise.all(Array.from({ length: 2 * pool.threads }, take))
+  await Promise.all(Array.from({ length: 2 * hasher.threads }, take))
   return resources
 }

@@ -1,8 +1,7 @@
 export type { Certificate } from "./certificate.ts"
 export { type CertifiedSigner, openCertificateChain, parseRoots } from "./certificate-chain.ts"
 export { type FolderOptions, hashFiles, type HashFilesOptions, hashFolder } from "./hash-folder.ts"
-export { type FileDigests, type HashOptions, HashPool } from "./hash-pool.ts"
-export { type Hashed, HashReader, type Reading, type ReadOptions } from "./hash-reader.ts"
+export { modelHasher } from "./model-hasher.ts"
 export {
   type FoundFile,
   type LeaveOutRules,

@@ -10,8 +10,7 @@ import { access, open, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Readable } from "node:stream"
 
-import { type HashPool } from "@weighlock/manifest/node"
-import { makeFolder, moveDurably } from "@weighlock/node"
+import { type FileHasher, makeFolder, moveDurably } from "@weighlock/node"
 
 import { RegistryError } from "../errors.ts"
 import type { RegistryGrants } from "../grants.ts"
@@ -30,24 +29,24 @@ export interface GrantedPart {
 
 export class FolderBlobStore implements BlobStore {
   readonly #folder: string
-  readonly #hashes: HashPool
+  readonly #hasher: FileHasher
   readonly #staging: Staging
   readonly #grants: RegistryGrants
   /** One proof a digest: a second one would throw away what the first is putting in place. */
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
 
-  private constructor(folder: string, hashes: HashPool, staging: Staging, grants: RegistryGrants) {
+  private constructor(folder: string, hasher: FileHasher, staging: Staging, grants: RegistryGrants) {
     this.#folder = folder
-    this.#hashes = hashes
+    this.#hasher = hasher
     this.#staging = staging
     this.#grants = grants
   }
 
-  static async open(folder: string, hashes: HashPool, grants: RegistryGrants): Promise<FolderBlobStore> {
+  static async open(folder: string, hasher: FileHasher, grants: RegistryGrants): Promise<FolderBlobStore> {
     const blobs = join(folder, "blobs")
     await makeFolder(blobs)
     const size = (sha256: string): Promise<number | null> => sizeOf(blobPath(blobs, sha256))
-    return new FolderBlobStore(blobs, hashes, await Staging.open(join(folder, "staging"), hashes, size), grants)
+    return new FolderBlobStore(blobs, hasher, await Staging.open(join(folder, "staging"), hasher, size), grants)
   }
 
   async size(sha256: string): Promise<number | null> {
@@ -114,7 +113,7 @@ export class FolderBlobStore implements BlobStore {
   async #proveInPlace(sha256: string): Promise<BlobFacts> {
     const path = blobPath(this.#folder, sha256)
     if ((await sizeOf(path)) !== null) {
-      const facts = factsFrom(await orUnavailable(this.#hashes.hashFile(path, { parts: true })))
+      const facts = factsFrom(await orUnavailable(this.#hasher.hashFile(path, { parts: true })))
       if (facts.sha256 === sha256) return facts
       await this.remove(sha256)
     }

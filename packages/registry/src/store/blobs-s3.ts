@@ -11,7 +11,7 @@
 import { Readable } from "node:stream"
 
 import { ManifestError } from "@weighlock/manifest"
-import type { HashPool } from "@weighlock/manifest/node"
+import type { FileHasher } from "@weighlock/node"
 
 import { RegistryError } from "../errors.ts"
 import { grantLifeSeconds } from "../grants.ts"
@@ -45,7 +45,7 @@ export interface S3StoreOptions {
 
 export class S3BlobStore implements BlobStore {
   readonly #calls: Calls
-  readonly #hashes: HashPool
+  readonly #hasher: FileHasher
   readonly #staging: S3Staging
   readonly #grantLife: number
   readonly #copyLimit: number
@@ -53,9 +53,9 @@ export class S3BlobStore implements BlobStore {
   readonly #proofs = new Map<string, Promise<BlobFacts>>()
   readonly #hashing = new Limiter(hashedAtOnce)
 
-  constructor(place: S3Place, hashes: HashPool, options: S3StoreOptions = {}) {
+  constructor(place: S3Place, hasher: FileHasher, options: S3StoreOptions = {}) {
     this.#calls = new Calls(place, options.timeouts)
-    this.#hashes = hashes
+    this.#hasher = hasher
     this.#staging = new S3Staging(this.#calls)
     this.#grantLife = options.grantLifeSeconds ?? grantLifeSeconds
     this.#copyLimit = options.copyLimit ?? copyLimit
@@ -156,7 +156,7 @@ export class S3BlobStore implements BlobStore {
   /** Reads every byte back. */
   async #hash(key: string, found: Found): Promise<BlobFacts> {
     const bytes = bytesOf(this.#calls, key, found)
-    return factsFrom(await this.#hashing.run(() => this.#hashes.hashBytes(bytes, found.size, { parts: true })))
+    return factsFrom(await this.#hashing.run(() => this.#hasher.hashBytes(bytes, found.size, { parts: true })))
   }
 
   async remove(sha256: string): Promise<void> {

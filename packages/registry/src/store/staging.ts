@@ -29,8 +29,7 @@ import type { Readable } from "node:stream"
 import { setTimeout } from "node:timers/promises"
 
 import { ManifestError, isSha256Hex, partSizeFor } from "@weighlock/manifest"
-import { type HashPool } from "@weighlock/manifest/node"
-import { makeFolder, syncFile } from "@weighlock/node"
+import { type FileHasher, makeFolder, syncFile } from "@weighlock/node"
 
 import { RegistryError } from "../errors.ts"
 import { type Part, type Upload, partCount, partOf, uploadId } from "./blobs.ts"
@@ -67,7 +66,7 @@ export interface Proven {
 
 export class Staging {
   readonly #folder: string
-  readonly #hashes: HashPool
+  readonly #hasher: FileHasher
   /** Bytes of the blob in its place, `null` when it is not there. */
   readonly #size: (sha256: string) => Promise<number | null>
   readonly #writers = new NewestWins()
@@ -75,19 +74,19 @@ export class Staging {
   readonly #declared = new Map<string, Upload>()
   #next = Date.now()
 
-  private constructor(folder: string, hashes: HashPool, size: (sha256: string) => Promise<number | null>) {
+  private constructor(folder: string, hasher: FileHasher, size: (sha256: string) => Promise<number | null>) {
     this.#folder = folder
-    this.#hashes = hashes
+    this.#hasher = hasher
     this.#size = size
   }
 
   static async open(
     folder: string,
-    hashes: HashPool,
+    hasher: FileHasher,
     size: (sha256: string) => Promise<number | null>,
   ): Promise<Staging> {
     await makeFolder(folder)
-    return new Staging(folder, hashes, size)
+    return new Staging(folder, hasher, size)
   }
 
   async declare(upload: Upload): Promise<readonly number[]> {
@@ -223,7 +222,7 @@ export class Staging {
     const path = join(folder, "data")
     try {
       await syncFile(path)
-      const facts = factsFrom(await this.#hashes.hashFile(path, { parts: true }))
+      const facts = factsFrom(await this.#hasher.hashFile(path, { parts: true }))
       if (facts.sha256 !== sha256 || uploadId(facts) !== uploadId(upload)) throw mismatch(upload, facts)
       await chmod(path, 0o400)
       await place({ facts, path })
@@ -298,7 +297,7 @@ async function readUpload(folder: string): Promise<Upload | null> {
   }
 }
 
-export function factsFrom(hashed: Awaited<ReturnType<HashPool["hashFile"]>>): BlobFacts {
+export function factsFrom(hashed: Awaited<ReturnType<FileHasher["hashFile"]>>): BlobFacts {
   const { digest, size, parts } = hashed
   return parts ? { sha256: digest, size, parts: { size: partSizeFor(size), digests: parts } } : { sha256: digest, size }
 }
