@@ -1,6 +1,6 @@
 /** What a listing takes, leaves out and refuses: rules of the publisher, and symbolic links that are followed. */
 import assert from "node:assert/strict"
-import { mkdirSync, realpathSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, realpathSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { test, type TestContext } from "node:test"
 import { hashFolder, type LeaveOutRules, listFiles, listFolder } from "@weighlock/manifest/node"
@@ -81,6 +81,17 @@ test("a snapshot of a Hub cache is taken as the files its links mean", async (t)
     hashed.map(({ size }) => size),
     [7, 6],
   )
+  // Whatever the repository's folder holds is its own; under another name only the contents are.
+  write(join(repository, "refs", "main"), "5f3c")
+  link("../../refs/main", join(snapshot, "revision"))
+  assert.equal((await listFiles(snapshot, { followSymlinks: true })).length, 3)
+  const copy = join(repository, "..", "plain")
+  cpSync(repository, copy, { recursive: true, verbatimSymlinks: true })
+  await assert.rejects(listFiles(join(copy, "snapshots", "5f3c"), { followSymlinks: true }), {
+    code: "MANIFEST_INVALID",
+  })
+  unlinkSync(join(copy, "snapshots", "5f3c", "revision"))
+  assert.equal((await listFiles(join(copy, "snapshots", "5f3c"), { followSymlinks: true })).length, 2)
   // A folder below the snapshot, and one file of it, are models as well.
   assert.equal((await listFiles(join(snapshot, "onnx"), { followSymlinks: true })).length, 1)
   const [one] = await listFiles(join(snapshot, "model.safetensors"), { followSymlinks: true })

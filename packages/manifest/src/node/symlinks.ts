@@ -13,8 +13,8 @@ import { ManifestError } from "../index.ts"
 export interface LinkBounds {
   /** The model folder, by its real path. */
   readonly root: string
-  /** The folder with the contents of a Hub cache's repository. */
-  readonly blobs: string | null
+  /** In a Hub cache: the folder of the repository, `models--acme--tiny`; under another name, that with its contents. */
+  readonly repository: string | null
 }
 
 export type LinkTarget =
@@ -26,10 +26,12 @@ export async function linkBounds(model: string): Promise<LinkBounds> {
   // The link itself is what names a model of one file; where it lies decides where it may lead.
   const root = await realpath(isFile ? dirname(model) : model)
   for (let folder = root; folder !== dirname(folder); folder = dirname(folder)) {
-    const blobs = join(dirname(dirname(folder)), "blobs")
-    if (basename(dirname(folder)) === "snapshots" && (await isFolder(blobs))) return { root, blobs }
+    const repository = dirname(dirname(folder))
+    const blobs = join(repository, "blobs")
+    if (basename(dirname(folder)) === "snapshots" && (await isFolder(blobs)))
+      return { root, repository: /^(?:models|datasets|spaces)--/.test(basename(repository)) ? repository : blobs }
   }
-  return { root, blobs: null }
+  return { root, repository: null }
 }
 
 /** Throws MANIFEST_INVALID: it leads nowhere, round in a circle, or out of the bounds. */
@@ -39,14 +41,14 @@ export async function followLink(path: string, name: string, bounds: LinkBounds)
     throw refused(path, name, isLoop ? "that leads back to itself" : "that leads nowhere")
   })
   const found = await stat(target)
-  if (found.isFile() && isInside(target, bounds.root, bounds.blobs))
+  if (found.isFile() && isInside(target, bounds.root, bounds.repository))
     return { kind: "file", path: target, size: found.size }
   if (found.isDirectory() && isInside(target, bounds.root)) return { kind: "folder", path: target }
   if (!found.isFile() && !found.isDirectory()) throw refused(path, name, "to what is neither a file nor a folder")
   throw refused(
     path,
     name,
-    `that leads out of ${bounds.blobs === null ? "the folder" : "the repository"}, to ${target}`,
+    `that leads out of ${bounds.repository === null ? "the folder" : "the repository"}, to ${target}`,
   )
 }
 
