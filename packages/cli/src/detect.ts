@@ -61,6 +61,11 @@ export async function detect(files: readonly FoundFile[], given: Given): Promise
       "name it with --entrypoint PATH",
     )
   if (fitting.length === 1 || first !== undefined) return chosen
+  if (fitting.every(({ entrypoint }) => shard.test(entrypoint)))
+    throw usage(
+      `these are parts of one model, and its index is missing: ${shown(fitting.map(({ entrypoint }) => entrypoint))}`,
+      "get model.safetensors.index.json as well; --format other takes the folder as it is",
+    )
   throw usage(
     `several files could be the start of the model: ${shown(fitting.map(({ entrypoint }) => entrypoint))}`,
     "choose one with --entrypoint PATH, and --format if need be; --format other takes the folder as it is",
