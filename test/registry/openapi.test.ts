@@ -39,7 +39,7 @@ const samples: Record<string, string> = {
   tile: "0/000.p/1",
 }
 
-test("the document lists exactly the routes of the contract", async (t) => {
+test("the document lists exactly the routes that there are", async (t) => {
   const peer = await startPeer(t)
   const { json } = await peer.call("GET", "/openapi.json")
   assert.equal(json.openapi, "3.1.0")

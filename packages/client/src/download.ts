@@ -1,6 +1,6 @@
 /**
  * From the registry or the bucket it names into the cache: parts in parallel by range, and behind them the hash of the whole
- * file, which is what was signed (contract §3: parts never replace it). Nobody is told of a file before its verdict.
+ * file, which is what was signed (docs/format.md, "Parts": they never replace it). Nobody is told of a file before its verdict.
  */
 import type { FileHandle } from "node:fs/promises"
 import type { Resource } from "@weighlock/manifest"

@@ -111,7 +111,7 @@ async function expectBytes(url: URL, answer: Incoming, piece: Piece, problemOf: 
   }
 }
 
-/** A signed manifest lists these bytes: a store that has none, fewer or more of them has other bytes (contract: exit 13). */
+/** A signed manifest lists these bytes: a store that has none, fewer or more of them has other bytes (DIGEST_MISMATCH). */
 function requireSameSize(url: URL, { statusCode, headers }: Incoming, { resource }: Piece): void {
   if (resource.parts === undefined) return
   const total = /^bytes [0-9]{1,16}-[0-9]{1,16}\/([0-9]{1,16})$/.exec(String(headers["content-range"]))?.[1]

@@ -1,5 +1,5 @@
 /**
- * The grammars of names (contract of format v1): the intersection of what OCI registries and model hubs accept.
+ * The grammars of names (docs/format.md, "Names"): the intersection of what OCI registries and model hubs accept.
  *
  *     models.acme.example:8443     origin: who the registry is
  *     acme/mnist                   model: namespace/name
