@@ -153,7 +153,10 @@ async function askFor(session: Session, files: readonly LocalFile[]): Promise<Ma
     limit: limits.envelope,
   })
   const states = readStates(parseJson(answer.body, "the upload answer"))
-  return new Map(states.map((state) => [state.sha256, state]))
+  const byDigest = new Map(states.map((state) => [state.sha256, state]))
+  // About every file, once: a file without a state would be waited for as if it were being proven.
+  if (states.length !== files.length || files.some(({ resource }) => !byDigest.has(resource.digest))) throw malformed()
+  return byDigest
 }
 
 function describe({ digest, size, parts }: Resource): { [key: string]: JsonValue } {
