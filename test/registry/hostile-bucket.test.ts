@@ -88,6 +88,39 @@ for (const [what, body] of [
   })
 }
 
+const truncated = (document: string, next: string): string =>
+  document
+    .replace("<IsTruncated>false", "<IsTruncated>true")
+    .replace(/<\/List\w+Result>$|<\/ListBucketResult>$/, (end) => `${next}${end}`)
+
+test("a listing without end of what is staged of one file is given up after ten thousand", async (t) => {
+  const keys = Array.from({ length: 1000 }, (_, at) => `prod/staging/${"a".repeat(64)}/${at}`)
+  for (const what of ["objects", "uploads"]) {
+    let asked = 0
+    const store = await open(t, ({ searchParams }, _, response) => {
+      const isUploads = searchParams.has("uploads")
+      if (isUploads !== (what === "uploads")) return void response.end(isUploads ? uploads([]) : listing([]))
+      const next = `n${asked++}`
+      const document = isUploads
+        ? truncated(uploads(keys), `<NextKeyMarker>${next}</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker>`)
+        : truncated(listing(keys), `<NextContinuationToken>${next}</NextContinuationToken>`)
+      response.end(document)
+    })
+    await assert.rejects(store.complete("a".repeat(64)), { code: "UNAVAILABLE" })
+    assert.equal(asked, 11, what)
+  }
+})
+
+test("a listing whose pages lead back to one before is given up", async (t) => {
+  let asked = 0
+  const store = await open(t, ({ searchParams }, _, response) => {
+    if (searchParams.has("uploads")) return void response.end(uploads([]))
+    response.end(truncated(listing([]), `<NextContinuationToken>n${asked++ % 3}</NextContinuationToken>`))
+  })
+  await assert.rejects(store.expire(Date.now()), { code: "UNAVAILABLE" })
+  assert.equal(asked, 4)
+})
+
 for (const status of [200, 500]) {
   test(`an answer (${status}) without end is given up, and memory stays flat`, async (t) => {
     let sent = 0

@@ -183,7 +183,7 @@ export class S3BlobStore implements BlobStore {
 
   /** Whether any blob is there, of whomever. */
   async isEmpty(): Promise<boolean> {
-    for await (const _ of list(this.#calls, "blobs/sha256/", 1)) return false
+    for await (const _ of list(this.#calls, "blobs/sha256/", { pageSize: 1 })) return false
     return true
   }
 }

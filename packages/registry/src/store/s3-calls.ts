@@ -200,15 +200,27 @@ export function wholeNumber(value: number | undefined): number {
   return value
 }
 
-/** Walks a listing page by page; `page` answers what it found and where the next begins. A listing that stands still is a fault. */
-export async function* paged<T>(
-  page: (from: string | undefined) => Promise<{ readonly found: readonly T[]; readonly next: string | undefined }>,
-): AsyncGenerator<T> {
+export interface Page<T> {
+  readonly found: readonly T[]
+  /** Where the next one begins; `undefined` on the last. */
+  readonly next: string | undefined
+}
+
+/**
+ * Walks a listing page by page. One that goes in circles is a fault, and so is one of more than `most` items, an empty page
+ * that is not the last counting as one: a bucket could list for ever.
+ */
+export async function* paged<T>(most: number, page: (from: string | undefined) => Promise<Page<T>>): AsyncGenerator<T> {
+  const seen = new Set<string>()
+  let count = 0
   for (let from: string | undefined; ;) {
     const { found, next } = await page(from)
+    count += next === undefined ? found.length : Math.max(1, found.length)
+    if (count > most) throw failed("list", odd(`it has more than ${most} items`))
     yield* found
     if (next === undefined) return
-    if (next === from) throw failed("list", odd("it goes in circles"))
+    if (seen.has(next)) throw failed("list", odd("it goes in circles"))
+    seen.add(next)
     from = next
   }
 }

@@ -12,7 +12,7 @@ import { forEach } from "@weighlock/node"
 
 import type { ByteRange } from "./blobs.ts"
 import { type Calls, failed, paged, requireEcho, text, wholeNumber } from "./s3-calls.ts"
-import { contentType, copy } from "./s3-objects.ts"
+import { contentType, copy, mostOfOneFile } from "./s3-objects.ts"
 
 export interface Multipart {
   readonly key: string
@@ -38,11 +38,14 @@ export async function createMultipart(calls: Calls, key: string): Promise<Multip
   })
 }
 
+/** S3 numbers the parts of an upload from 1 to this. */
+const mostParts = 10_000
+
 /** In order of their numbers; `null` when there is no such upload. */
 export async function listParts(calls: Calls, { key, uploadId }: Multipart): Promise<readonly ListedPart[] | null> {
   const parts: ListedPart[] = []
   let absent = false
-  const pages = paged<ListedPart>(async (from) => {
+  const pages = paged<ListedPart>(mostParts, async (from) => {
     const page = await calls.orAbsent("list parts", async (client, options) => {
       const input = { ...calls.at(key), UploadId: uploadId, ...(from !== undefined && { PartNumberMarker: from }) }
       const answer = await client.send(new ListPartsCommand(input), options)
@@ -83,9 +86,9 @@ export async function abortMultipart(calls: Calls, { key, uploadId }: Multipart)
   await calls.orAbsent("abort", (client, options) => client.send(command, options))
 }
 
-/** Those under way whose keys begin so. */
-export function listMultiparts(calls: Calls, keys: string): AsyncGenerator<Multipart> {
-  return paged((from) =>
+/** Those under way whose keys begin so; UNAVAILABLE for more than `most`. */
+export function listMultiparts(calls: Calls, keys: string, most: number = mostOfOneFile): AsyncGenerator<Multipart> {
+  return paged(most, (from) =>
     calls.run("list multipart uploads", async (client, options) => {
       const [KeyMarker, UploadIdMarker] = (from === undefined ? [] : JSON.parse(from)) as string[]
       const answer = await client.send(

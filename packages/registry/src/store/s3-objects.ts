@@ -165,14 +165,23 @@ export async function copy(calls: Calls, from: string, etag: string, to: string)
   await calls.runLong("copy", (client, options) => client.send(command, options))
 }
 
-/** In pages of 1,000, or `most` at a time. */
-export function list(calls: Calls, keys: string, most?: number): AsyncGenerator<Listed> {
-  return paged((from) =>
+/** Objects and uploads of one file that are under way: a few. */
+export const mostOfOneFile = 10_000
+/** What uploads have left behind, of all files. */
+export const mostLeftovers = 10_000_000
+
+/** UNAVAILABLE for more than `most`. In pages of 1,000, or `pageSize`. */
+export function list(
+  calls: Calls,
+  keys: string,
+  { most = mostOfOneFile, pageSize }: { readonly most?: number; readonly pageSize?: number } = {},
+): AsyncGenerator<Listed> {
+  return paged(most, (from) =>
     calls.run("list", async (client, options) => {
       const command = new ListObjectsV2Command({
         Bucket: calls.place.bucket,
         Prefix: calls.place.prefix + keys,
-        ...(most !== undefined && { MaxKeys: most }),
+        ...(pageSize !== undefined && { MaxKeys: pageSize }),
         ...(from !== undefined && { ContinuationToken: from }),
       })
       const { Name, Contents = [], IsTruncated, NextContinuationToken } = await client.send(command, options)

@@ -24,7 +24,7 @@ import {
   listMultiparts,
   listParts,
 } from "./s3-multipart.ts"
-import { type Found, head, list, remove } from "./s3-objects.ts"
+import { type Found, head, list, mostLeftovers, remove } from "./s3-objects.ts"
 
 const maxRemembered = 100_000
 /** Declarations of one digest, of which one at most is true. */
@@ -140,14 +140,14 @@ export class S3Staging {
   async expire(before: number): Promise<number> {
     const expired = new Set<string>()
     for (const prefix of ["staging/", "blobs/sha256/", "probe/"]) {
-      await forEach(listMultiparts(this.#calls, prefix), expiriesAtOnce, async (multipart) => {
+      await forEach(listMultiparts(this.#calls, prefix, mostLeftovers), expiriesAtOnce, async (multipart) => {
         if (!isOurs(multipart.key) || !(await untouchedSince(this.#calls, multipart, before))) return
         await abortMultipart(this.#calls, multipart)
         expired.add(multipart.key)
       })
     }
     for (const prefix of ["staging/", "probe/"]) {
-      await forEach(list(this.#calls, prefix), expiriesAtOnce, async ({ key, modified }) => {
+      await forEach(list(this.#calls, prefix, { most: mostLeftovers }), expiriesAtOnce, async ({ key, modified }) => {
         if (!isOurs(key) || modified >= before) return
         await remove(this.#calls, key)
         expired.add(key)
