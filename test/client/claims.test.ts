@@ -88,6 +88,7 @@ suite("a registry's refusal", { concurrency: true }, () => {
     [409, "CONFLICT"],
     [413, "TOO_LARGE"],
     [429, "UNAVAILABLE"],
+    [431, "USAGE"],
     [400, "PROTOCOL"],
     [422, "PROTOCOL"],
     [500, "UNAVAILABLE"],

@@ -22,6 +22,7 @@ const meanings: Readonly<Record<number, ClientErrorCode>> = {
   409: "CONFLICT",
   413: "TOO_LARGE",
   429: "UNAVAILABLE",
+  431: "USAGE", // RFC 6585 §5: what this client sends beside its body, such as its token, is too long
 }
 
 const words: Partial<Record<ClientErrorCode, string>> = {
