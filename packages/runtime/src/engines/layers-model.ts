@@ -14,6 +14,7 @@ import { activationsOf, chunkRows, requireAnswerFits, requireSaneShapes } from "
 import { requireRight } from "./layer-limits.ts"
 import { MemoryGuard } from "./memory-guard.ts"
 import { GrowingTensor, rowsOf } from "./rows.ts"
+import { requireMasksHeeded } from "./masks.ts"
 import { withWeightBudget } from "./weight-budget.ts"
 
 export interface LoadedModel {
@@ -67,6 +68,7 @@ async function build(tf: TensorFlow, { topology, weights }: LayersArtifacts): Pr
   const model = await withWeightBudget(tf, weights, () => tf.models.modelFromJSON({ modelTopology: topology }))
   if (!Array.isArray(model.inputs)) throw refused("the topology names no input shape")
   if (!model.built) model.build(model.inputs[0]?.shape ?? []) // a Sequential settles its names only now
+  requireMasksHeeded(model)
   return model
 }
 

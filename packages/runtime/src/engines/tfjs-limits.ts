@@ -14,4 +14,15 @@ export const tfjsLimits: readonly EngineLimit[] = [
     if (facts.className !== "Conv3DTranspose" || padding !== "same") return null
     return kernelSize.some((size, axis) => size < (strides[axis] ?? 1)) ? narrowWindow : null
   },
+  ({ className, layer, inputShape }) => {
+    if (className !== "Softmax") return null
+    const axis = Number((layer as { axis?: number | number[] }).axis ?? -1)
+    return axis === -1 || axis === inputShape.length - 1 ? null : `axis ${axis}, which is not the last`
+  },
+  ({ className, layer, inputShape }) => {
+    if (className !== "BatchNormalization") return null
+    const axis = Number((layer as { axis?: number | number[] }).axis ?? -1)
+    if (inputShape.length > 4) return `an input of ${inputShape.length} axes`
+    return axis === -1 || axis === inputShape.length - 1 ? null : `axis ${axis}, which is not the last`
+  },
 ]

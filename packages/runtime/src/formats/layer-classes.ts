@@ -24,9 +24,12 @@ export const knownClasses: ReadonlySet<string> = new Set([
   ...words(trainingClasses),
 ])
 
-/** As Keras spells them and as tfjs-layers does. */
+/**
+ * As Keras spells them and as tfjs-layers does. (It registers gelu_new too, and then looks for geluNew when it reads a
+ * topology.)
+ */
 export const knownActivations: ReadonlySet<string> = new Set(
-  words(`elu gelu gelu_new hardSigmoid hard_sigmoid linear logSoftmax log_softmax mish relu relu6 selu sigmoid softmax
+  words(`elu gelu hardSigmoid hard_sigmoid linear logSoftmax log_softmax mish relu relu6 selu sigmoid softmax
     softplus softsign swish tanh`),
 )
 

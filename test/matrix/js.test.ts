@@ -1,0 +1,31 @@
+/** 400 cases on the engine `js`, and the extreme ones; `test:engines` asks all. */
+import assert from "node:assert/strict"
+import { before, test } from "node:test"
+import type { ReadyEngine } from "@weighlock/runtime/src/engines/engine.ts"
+import { readAnswers } from "./answers.ts"
+import { allCases } from "./cases.ts"
+import { requireRight } from "./expectations.ts"
+import { extremeFault, extremes } from "./extremes.ts"
+import { representative } from "./features.ts"
+import { runMatrix } from "./matrix.ts"
+import { askCase, openEngine } from "./run-case.ts"
+
+let engine: ReadyEngine
+
+before(async () => {
+  engine = await openEngine("js")
+})
+
+test("js answers 400 cases as Keras does, or refuses them", async () => {
+  const results = await runMatrix(representative(allCases(), 400), readAnswers(), (one) => askCase(engine, one))
+  requireRight("js", results, 0.6)
+})
+
+test("js: nothing that is not finite gets through, long sums and negatives are right", async () => {
+  const faults: string[] = []
+  for (const extreme of extremes) {
+    const fault = extremeFault(extreme, await askCase(engine, extreme.one))
+    if (fault !== null) faults.push(`${extreme.one.id}: ${fault}`)
+  }
+  assert.deepEqual(faults, [])
+})

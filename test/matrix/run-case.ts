@@ -1,0 +1,59 @@
+/** Asks one engine the cases of the matrix, through the loader's own functions. */
+import { openFormat } from "@weighlock/runtime/src/formats/format.ts"
+import { openLayersModel } from "@weighlock/runtime/src/engines/layers-model.ts"
+import type { Engine, ReadyEngine } from "@weighlock/runtime/src/engines/engine.ts"
+import { cpuEngine } from "@weighlock/runtime/src/engines/cpu.ts"
+import { wasmEngine } from "@weighlock/runtime/src/engines/wasm.ts"
+import type { MatrixCase, TensorOfCase } from "./case.ts"
+
+export type Outcome =
+  | { readonly answers: readonly { readonly shape: readonly number[]; readonly values: ArrayLike<number> }[] }
+  | { readonly why: string }
+
+const engines: Readonly<Record<string, Engine>> = { js: cpuEngine, wasm: wasmEngine }
+
+// Libraries chat, as in the worker.
+for (const method of ["debug", "info", "log", "warn"] as const) console[method] = () => undefined
+
+export async function openEngine(name: string): Promise<ReadyEngine> {
+  const opened = await engines[name]?.open()
+  if (opened?.available !== true) throw new Error(`engine ${name} is not here`)
+  return opened
+}
+
+const shard = "group1-shard1of1.bin"
+
+export async function askCase(engine: ReadyEngine, one: MatrixCase): Promise<Outcome> {
+  try {
+    const artifacts = openFormat("tfjs-layers", "model.json", filesOf(one))
+    const model = await openLayersModel(engine, artifacts)
+    const answers = await model.predict(
+      one.inputs.map(({ shape, dtype, values }) => ({ shape, data: typed(dtype, values) })),
+    )
+    return { answers: answers.map(({ shape, data }) => ({ shape, values: data })) }
+  } catch (error) {
+    return { why: error instanceof Error ? error.message : String(error) }
+  } finally {
+    engine.tf.disposeVariables()
+  }
+}
+
+function filesOf({ topology, weights }: MatrixCase): Map<string, Uint8Array<ArrayBuffer>> {
+  const specs = weights.map(({ name, shape, dtype }) => ({ name, shape, dtype }))
+  const json = {
+    format: "layers-model",
+    modelTopology: topology,
+    weightsManifest: [{ paths: [shard], weights: specs }],
+  }
+  return new Map([
+    ["model.json", new Uint8Array(Buffer.from(JSON.stringify(json)))],
+    [shard, new Uint8Array(Float32Array.from(weights.flatMap(({ values }) => values)).buffer)],
+  ])
+}
+
+function typed(
+  dtype: TensorOfCase["dtype"],
+  values: readonly number[],
+): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+  return dtype === "float32" ? Float32Array.from(values) : Int32Array.from(values)
+}
