@@ -246,6 +246,12 @@ test("published, published again after a tool dropped something, pulled and veri
   write("x/.DS_Store", "dropped since")
   const second = await cli.json("publish", "model", ...as)
   assert.deepEqual([second["created"], second["manifest"]], [false, first["manifest"]])
+  // What is left out now, and was not there then, may be of any kind.
+  write("venv/readme", "x")
+  symlinkSync("/usr/bin/env", cli.path("model/venv/python"))
+  write(".weighlockignore", "*.log\nvenv/\n")
+  const third = await cli.json("publish", "model", ...as)
+  assert.deepEqual([third["created"], third["manifest"]], [false, first["manifest"]])
   await cli.json("pull", "acme/thing@1.0.0", "-o", "out")
   await cli.json("verify", "out", "--bundle", String(first["receipt"]))
 })

@@ -1,4 +1,5 @@
 /** Publishing: upload what is missing, post the envelope, and believe it only when the answer verifies. */
+import { lstat } from "node:fs/promises"
 import {
   admitPublish,
   type Bundle,
@@ -12,11 +13,11 @@ import {
   parseStatement,
   type VerifiedManifest,
 } from "@weighlock/manifest"
-import { listFiles } from "@weighlock/manifest/node"
+import { type FoundFile, listFiles } from "@weighlock/manifest/node"
 import { ClientError } from "./errors.ts"
 import { admit, resolve, type Resolved } from "./resolve.ts"
 import { type ClientOptions, type Session, withSession } from "./session.ts"
-import { uploadMissing } from "./upload.ts"
+import { type LocalFile, uploadMissing } from "./upload.ts"
 import { untilWitnessed } from "./witnessed.ts"
 
 export interface Published {
@@ -27,8 +28,8 @@ export interface Published {
 }
 
 export interface PublishOptions extends ClientOptions {
-  /** Take the files that symbolic links in the folder mean, as they were when it was signed. */
-  readonly followSymlinks?: boolean
+  /** Where the signed files are, as they were listed then (also behind links); without it the folder is listed again. */
+  readonly files?: readonly Pick<FoundFile, "name" | "path">[]
 }
 
 /**
@@ -72,24 +73,21 @@ async function receipt(session: Session, { model, digest }: Manifest, body: Uint
   }, session.signal)
 }
 
-async function locate(
-  path: string,
-  manifest: Manifest,
-  { followSymlinks = false }: PublishOptions,
-): Promise<{ resource: Manifest["resources"][number]; path: string }[]> {
-  const listed = await listFiles(path, { exclude: manifest.exclude, followSymlinks })
-  const files = new Map(listed.map((file) => [file.name, file]))
-  return manifest.resources.map((resource) => {
-    const found = files.get(resource.name)
-    if (found === undefined)
-      throw new ClientError("NOT_FOUND", `${resource.name} was signed, but is no longer in ${path}`)
-    if (found.size !== resource.size)
-      throw new ManifestError(
-        "FILE_CHANGED",
-        `${found.path} was signed with ${resource.size} bytes, it has ${found.size}`,
-      )
-    return { resource, path: found.path }
-  })
+async function locate(path: string, manifest: Manifest, { files }: PublishOptions): Promise<LocalFile[]> {
+  const listed = files ?? (await listFiles(path, manifest.exclude))
+  const paths = new Map(listed.map((file) => [file.name, file.path]))
+  const located: LocalFile[] = []
+  for (const resource of manifest.resources) {
+    const { name, size } = resource
+    const found = paths.get(name)
+    const now = found === undefined ? null : await lstat(found).catch(() => null)
+    if (found === undefined || now === null)
+      throw new ClientError("NOT_FOUND", `${name} was signed, but is no longer in ${path}`)
+    if (!now.isFile() || now.size !== size)
+      throw new ManifestError("FILE_CHANGED", `${found} was signed with ${size} bytes, it has ${now.size}`)
+    located.push({ resource, path: found })
+  }
+  return located
 }
 
 /** The exact bytes to keep as the publisher's receipt. */

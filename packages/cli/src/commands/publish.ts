@@ -38,7 +38,7 @@ export async function publishSigned(context: Context, path: string, signed: Sign
   }
   const options = await openClient(context, flags)
   const send = (envelope: Envelope): Promise<Published> =>
-    publishModel(folder, envelope, { ...options, followSymlinks: flags.followSymlinks ?? false })
+    publishModel(folder, envelope, { ...options, files: signed.taken.files })
   // Signing twice gives two manifests (another createdAt), so a repeated publish is known by what it says.
   const published = await send((await publishedBefore(signed.manifest, options)) ?? signed.envelope).catch(
     async (error: unknown) => {
