@@ -30,6 +30,17 @@ test("table and page are sorted by exit code, then by name", () => {
   assert.deepEqual(table, sorted)
 })
 
+test("the overview says what the sections say", () => {
+  const overview = tableBelow(readPage("errors.md"), "## Codes")
+  const rows = sections.map(({ code, exit, http, believed, raised }) => [
+    `\`${code}\``,
+    String(exit),
+    String(http ?? ""),
+    believed ? "yes" : raised === null ? "" : `no: \`${raised}\``,
+  ])
+  assert.deepEqual(overview, rows)
+})
+
 for (const { code, exit, http, believed, meaning, todo } of sections) {
   test(`${code}: exit ${exit}, HTTP ${http}`, () => {
     assert.deepEqual(errorRow(code), { exit, http, claimable: believed })
