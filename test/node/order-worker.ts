@@ -16,13 +16,17 @@ export type TestOrder =
         | "loop"
         | "fill memory"
     }
+  | { readonly kind: "count"; readonly to: number }
   | { readonly kind: "later"; readonly milliseconds: number }
   | { readonly kind: "moved"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "throw" | "reject"; readonly code: "FILE_CHANGED" | "FILE_UNREADABLE" }
   | { readonly kind: "answer and die" | "hidden code" }
 
-serveOrders((order: TestOrder): unknown => {
+serveOrders((order: TestOrder, tell: (progress: number) => void): unknown => {
   switch (order.kind) {
+    case "count":
+      for (let at = 0; at < order.to; at++) tell(at)
+      return "counted"
     case "double":
       return order.number * 2
     case "workerData":

@@ -30,8 +30,18 @@ test("workerData arrives; buffers change threads both ways", async (t) => {
   const thread = started(t, { workerData: { key: ["value"] } })
   assert.deepEqual(await thread.ask({ kind: "workerData" }), { key: ["value"] })
   const bytes = Uint8Array.of(1, 2, 3)
-  assert.deepEqual(await thread.ask({ kind: "moved", bytes }, [bytes.buffer]), Uint8Array.of(1, 2, 3))
+  assert.deepEqual(await thread.ask({ kind: "moved", bytes }, { transfer: [bytes.buffer] }), Uint8Array.of(1, 2, 3))
   assert.equal(bytes.length, 0)
+})
+
+test("progress is heard in order, before the reply, by whoever asked for it", async (t) => {
+  const thread = started(t)
+  const heard: number[] = []
+  const counted = thread.ask({ kind: "count", to: 3 }, { onProgress: (at: number) => heard.push(at) })
+  const others = thread.ask({ kind: "count", to: 2 })
+  assert.equal(await counted, "counted")
+  assert.deepEqual(heard, [0, 1, 2])
+  assert.equal(await others, "counted")
 })
 
 for (const kind of ["throw", "reject"] as const) {
@@ -77,6 +87,7 @@ test("a thread that exits fails all that wait and all that come, and says how it
   for (const one of waiting) await assert.rejects(one, ended)
   await assert.rejects(thread.ask({ kind: "double", number: 1 }), ended)
   assert.equal(thread.ended?.code, "THREAD_ENDED")
+  assert.equal(await thread.gone, thread.ended)
 })
 
 test("an error outside of an order ends the thread; what was answered before arrives", async (t) => {
@@ -92,7 +103,13 @@ test("an error outside of an order ends the thread; what was answered before arr
 
 test("out of memory ends the thread, not the process", async (t) => {
   const thread = started(t, { resourceLimits: { maxOldGenerationSizeMb: 32 } })
-  await assert.rejects(thread.ask({ kind: "fill memory" }), { code: "THREAD_ENDED", message: /memory limit/ })
+  await assert.rejects(thread.ask({ kind: "fill memory" }), (error: NodeError) => {
+    assert.deepEqual(
+      [error.code, (error.cause as { code?: unknown }).code],
+      ["THREAD_ENDED", "ERR_WORKER_OUT_OF_MEMORY"],
+    )
+    return true
+  })
 })
 
 test("a file that is not there is an end with a reason", async () => {
@@ -109,6 +126,7 @@ for (const kind of ["never", "loop"] as const) {
     await assert.rejects(waiting, { code: "THREAD_ENDED", message: "the test thread took too long" })
     await end
     await assert.rejects(thread.ask({ kind: "double", number: 1 }), { message: "the test thread took too long" })
+    assert.equal((await thread.gone).message, "the test thread took too long")
     await thread.terminate()
   })
 }

@@ -15,11 +15,12 @@ export class Moved<Reply> {
 /**
  * Answers each order with what `handle` returns (or its promise, or a `Moved`), or with what it throws; the thread goes on
  * either way. Orders begin in the order of asking; those whose answer is a promise overlap. What must end the thread is
- * thrown outside of `handle`, as from `setImmediate`: by then the answer is on its way, and it arrives.
+ * thrown outside of `handle`, as from `setImmediate`: by then the answer is on its way, and it arrives. `tell` says how far
+ * an order has come.
  *
  * The types of orders and replies are the word of whoever writes both sides: nothing checks them on the way.
  */
-export function serveOrders(handle: (order: never) => unknown): void {
+export function serveOrders(handle: (order: never, tell: (progress: unknown) => void) => unknown): void {
   const port = parentPort
   if (port === null) throw new TypeError("orders are served in a worker thread only")
   const post = (message: ReplyMessage<unknown>, transfer: readonly Transferable[] = []): void =>
@@ -35,7 +36,7 @@ export function serveOrders(handle: (order: never) => unknown): void {
   }
   port.on("message", ({ id, order }: OrderMessage<never>) => {
     try {
-      const answer = handle(order)
+      const answer = handle(order, (progress) => post({ id, progress }))
       if (answer instanceof Promise)
         answer.then(
           (found: unknown) => send(id, found),

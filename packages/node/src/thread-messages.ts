@@ -5,7 +5,9 @@ export interface OrderMessage<Order> {
   readonly order: Order
 }
 
+/** `progress`: how far the order has come; the reply is still to come. */
 export type ReplyMessage<Reply> = { readonly id: number } & (
+  | { readonly progress: unknown }
   | { readonly reply: Reply }
   | { readonly error: ThrownReport }
 )

@@ -35,13 +35,24 @@ export function leastBusy<T extends { readonly busy: number }>(threads: readonly
   return threads.reduce((least, each) => (each.busy < least.busy ? each : least))
 }
 
+export interface AskOptions {
+  /** What changes threads instead of being copied. */
+  readonly transfer?: readonly Transferable[]
+  /** Hears how far the thread has come with it. */
+  readonly onProgress?: (progress: never) => void
+}
+
 interface Waiting<Reply> {
+  readonly onProgress: ((progress: never) => void) | undefined
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
 }
 
 /** Starts with its first order, and keeps no process alive that waits for nothing. Once it has ended it stays so. */
 export class WorkerThread<Order, Reply> {
+  /** Resolves when it takes no more orders, with why: the same object as `ended`. */
+  readonly gone: Promise<NodeError<"THREAD_ENDED">>
+  readonly #resolveGone: (why: NodeError<"THREAD_ENDED">) => void
   readonly #file: URL
   readonly #options: WorkerThreadOptions
   readonly #waiting = new Map<number, Waiting<Reply>>()
@@ -50,6 +61,9 @@ export class WorkerThread<Order, Reply> {
   #ended: NodeError<"THREAD_ENDED"> | null = null
 
   constructor(file: URL, options: WorkerThreadOptions = {}) {
+    const { promise, resolve } = Promise.withResolvers<NodeError<"THREAD_ENDED">>()
+    this.gone = promise
+    this.#resolveGone = resolve
     this.#file = file
     this.#options = options
   }
@@ -65,13 +79,13 @@ export class WorkerThread<Order, Reply> {
   }
 
   /** Throws what the thread threw, as `revive` has it; THREAD_ENDED, the same object as `ended`, when no answer will come. */
-  ask(order: Order, transfer: readonly Transferable[] = []): Promise<Reply> {
+  ask(order: Order, { transfer = [], onProgress }: AskOptions = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== null) throw this.#ended
       const worker = (this.#worker ??= this.#start())
       const id = this.#nextId++
       worker.postMessage({ id, order } satisfies OrderMessage<Order>, transfer)
-      this.#waiting.set(id, { resolve, reject })
+      this.#waiting.set(id, { onProgress, resolve, reject })
       worker.ref()
     })
   }
@@ -109,6 +123,7 @@ export class WorkerThread<Order, Reply> {
 
   #settle(worker: Worker, message: ReplyMessage<Reply>): void {
     const waiting = this.#waiting.get(message.id)
+    if ("progress" in message) return waiting?.onProgress?.(message.progress as never)
     this.#waiting.delete(message.id)
     // While it is being ended it holds the process: Node would leave in the middle of `terminate`, with exit code 13.
     if (this.#waiting.size === 0 && this.#ended === null) worker.unref()
@@ -130,6 +145,7 @@ export class WorkerThread<Order, Reply> {
     this.#ended ??= new NodeError("THREAD_ENDED", `the ${name} thread ${why}`, cause === undefined ? {} : { cause })
     for (const { reject } of this.#waiting.values()) reject(this.#ended)
     this.#waiting.clear()
+    this.#resolveGone(this.#ended)
   }
 }
 

@@ -124,7 +124,7 @@ export class Admission {
     const orders = batch.map(({ envelope, model, now }) => ({ envelope: packer.add(envelope), model, now }))
     const packed = packer.pack()
     try {
-      const answer = await thread.ask({ orders, packed }, [packed])
+      const answer = await thread.ask({ orders, packed }, { transfer: [packed] })
       this.#send()
       for (const [at, reply] of answer.replies.entries()) {
         const waiting = batch[at]

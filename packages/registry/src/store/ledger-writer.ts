@@ -78,10 +78,10 @@ export class LedgerWriter {
     await this.#thread.terminate()
   }
 
-  async #ask(order: WriteOrder, moved: readonly ArrayBuffer[] = []): Promise<unknown> {
+  async #ask(order: WriteOrder, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
     if (this.#closing !== null && order.name !== "close") throw new RegistryError("UNAVAILABLE", "the ledger is closed")
     this.#isUsed = true
-    return await this.#thread.ask(order, moved).catch((cause: unknown) => {
+    return await this.#thread.ask(order, { transfer }).catch((cause: unknown) => {
       if (cause !== this.#thread.ended) throw cause
       throw new RegistryError("STORE_FAILED", "the thread that writes the ledger has ended", { cause }) // outcome unknown
     })
