@@ -160,3 +160,63 @@ for (const options of [{ maxRows: 0 }, { maxRows: 1.5 }, { maxBody: -1 }, { maxB
     await assert.rejects(serveModels([{ name: "m", model }], wrong), { code: "USAGE" })
   })
 }
+
+test("a body of brackets is refused over HTTP, and the next question is answered", async () => {
+  assert.equal((await ask(`{"instances":${"[".repeat(40_000)}${"]".repeat(40_000)}}`)).status, 400)
+  assert.equal((await ask(`{"instances":${rows(1)}}`)).status, 200)
+})
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const picture = [{ name: "picture", shape: [null, null], dtype: "float32" }]
+
+const structures: Record<string, { body: string; code: string | null }> = {
+  "brackets without end": { body: `{"instances":${"[".repeat(5_000_000)}`, code: "INPUT_INVALID" },
+  "objects without end": { body: '{"a":'.repeat(1_000_000), code: "INPUT_INVALID" },
+  "lists within bounds, again and again": { body: "[[[[]]]],".repeat(1_100_000), code: "TOO_LARGE" },
+  "objects again and again": { body: `[${"{},".repeat(4_200_000)}`, code: "TOO_LARGE" },
+  "more names than rows": { body: `{"instances":[{${'"k":1,'.repeat(2_000)}`, code: "INPUT_INVALID" },
+  "brackets and quotes in a name": { body: `{"instances":[{"${'[{\\"'.repeat(5_000_000)}":1}]}`, code: null },
+  "a picture of four million pixels": { body: `{"instances":[[${"[1],".repeat(4_000_000)}[1]]]}`, code: null },
+  "a name without end": { body: `{"${"x".repeat(1_000_000)}`, code: null },
+}
+for (const [what, { body, code }] of Object.entries(structures)) {
+  test(`counted before it is parsed: ${what}`, async () => {
+    const { requireStructure } = await inside("./body-structure.ts")
+    const check = (): void => requireStructure(bytes(body), picture, maxRows)
+    if (code === null) check()
+    else assert.throws(check, { code })
+  })
+}
+
+test("503 for answers that nobody reads, until their readers are gone", async () => {
+  const repeated = tf.sequential({
+    layers: [tf.layers.repeatVector({ n: 100_000, inputShape: [1] }), tf.layers.flatten()],
+  })
+  const predictTimeout = 150_000
+  const wide = await loadVerified(filesOf(await save(repeated)), { predictTimeout })
+  const options = { port: 0, maxAnswer: 2 ** 24, predictTimeout }
+  const { url, close } = await serveModels([{ name: "m", model: wide }], options)
+  const { hostname, port } = new URL(url)
+  const body = `{"instances":[${"[0.1],".repeat(7)}[0.1]]}` // 800,000 times 0.10000000149011612, as 16 MB
+  const post = (): Promise<Response> => fetch(`${url}/v1/models/m:predict`, { method: "POST", body })
+  const length = `content-length: ${body.length}`
+  const started = Array.from({ length: 4 }, async () => {
+    const socket = connect(Number(port), hostname)
+    socket.write(`POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\n${length}\r\n\r\n${body}`)
+    await new Promise((resolve) => socket.once("readable", resolve)) // not read: no more than the buffers take comes
+    return socket
+  })
+  const sockets = await Promise.all(started)
+  const refused = await post()
+  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"])
+  for (const socket of sockets) socket.destroy()
+  let status = 503
+  while (status === 503) {
+    const answer = await post()
+    await answer.arrayBuffer()
+    status = answer.status
+  }
+  assert.equal(status, 200)
+  await close()
+  await wide.dispose()
+})

@@ -1,5 +1,6 @@
 /** From the bytes of a question to the bytes of its answer, in the engine's thread. */
 import { leastBytes, writeAnswer } from "../answer-body.ts"
+import { requireStructure } from "../body-structure.ts"
 import { RuntimeError } from "../errors.ts"
 import { readQuestion } from "../predict-body.ts"
 import { elementsIn, packBatch, type TensorSpec } from "../tensors.ts"
@@ -8,6 +9,7 @@ import type { AnswerReply, AnswerRequest } from "./messages.ts"
 
 /** Throws INPUT_INVALID, TOO_LARGE, OUTPUT_INVALID. */
 export async function answerBody(model: LoadedModel, request: AnswerRequest): Promise<AnswerReply> {
+  requireStructure(request.body, model.inputs, request.maxRows)
   const { form, rows, columns } = readQuestion(request.body, model.inputs, request.maxRows)
   requireAnswerRoom(model.outputs, rows, request.maxAnswer)
   const batch = model.inputs.map((spec, index) => packBatch(spec, columns[index] ?? []))

@@ -46,13 +46,20 @@ const convolutions = new Set(["Conv2D", "FusedConv2D", ...depthwise])
 const broadcasting = `Add Sub Multiply RealDiv FloorDiv Maximum Minimum Mod Pow SquaredDifference Prelu Select Equal NotEqual
   Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr`
 
+const reductions = ["All", "Any", "ArgMax", "ArgMin", "Max", "Mean", "Min", "Prod", "Sum"]
+/** They give the same numbers another shape. */
+const views = ["ExpandDims", "Identity", "Reshape"]
+
 const sizers: ReadonlyMap<string, Sizer> = new Map<string, Sizer>([
   ...broadcasting.split(/\s+/).map((name): [string, Sizer] => [name, broadcast]),
   ...[...convolutions].map((name): [string, Sizer] => [
     name,
     (inputs, attributes) => elementsIn(convolution(name, inputs, attributes).outShape),
   ]),
+  ...reductions.map((name): [string, Sizer] => [name, reduced]),
+  ...views.map((name): [string, Sizer] => [name, () => 0]),
   ["Conv3D", convolution3d],
+  ["Slice", ({ x }, { size }) => elementsIn(numbers(size).map((wanted, axis) => (wanted < 0 ? dim(x, axis) : wanted)))],
   ["Conv2DBackpropInput", (_, { inputShape }) => elementsIn(numbers(inputShape))],
   ["Conv3DBackpropInputV2", (_, { inputShape }) => elementsIn(numbers(inputShape))],
   ["Fill", (_, { shape }) => elementsIn(numbers(shape))],
@@ -74,6 +81,12 @@ const sizers: ReadonlyMap<string, Sizer> = new Map<string, Sizer>([
 
 function largest(inputs: KernelInputs): number {
   return Math.max(0, ...Object.values(inputs).map(elementsOf))
+}
+
+function reduced({ x }: KernelInputs, { axis, reductionIndices = axis }: KernelAttributes): number {
+  if (reductionIndices === undefined || reductionIndices === null) return 1
+  const axes = [reductionIndices].flat().map(Number)
+  return axes.reduce((total, each) => total / Math.max(1, dim(x, each)), elementsOf(x))
 }
 
 function together(inputs: KernelInputs): number {

@@ -10,7 +10,7 @@ import type { AnswerReply, AnswerRequest, LoadReply, LoadRequest, PredictReply, 
 import type { Question, Reply } from "./messages.ts"
 
 /** How long a thread that was told to end may take, ms: one in a native call ends when that returns, or never. */
-const endTimeout = 5_000
+const endTimeout = 10_000
 
 type Answered = LoadReply | PredictReply | AnswerReply
 

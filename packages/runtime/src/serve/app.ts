@@ -5,6 +5,7 @@ import type { Model } from "../model.ts"
 import type { Bodies } from "./bodies.ts"
 import { bodyLimit } from "./body-limit.ts"
 import { metadataDocument, statusDocument } from "./model-documents.ts"
+import type { Outgoing } from "./outgoing.ts"
 import { notFound, Refusal, refusalFor } from "./refusal.ts"
 import { parseRoute, type Route } from "./route.ts"
 
@@ -19,6 +20,7 @@ export interface Limits {
 export interface App {
   readonly models: ReadonlyMap<string, Model>
   readonly bodies: Bodies
+  readonly outgoing: Outgoing
   readonly limits: Limits
   readonly onBug: (error: unknown) => void
   draining: boolean
@@ -55,18 +57,21 @@ function answer(
 }
 
 async function predict(
-  { limits }: App,
+  { limits, outgoing }: App,
   model: Model,
   body: Uint8Array<ArrayBuffer>,
   response: ServerResponse,
 ): Promise<Uint8Array> {
+  outgoing.requireRoom()
   const caller = new AbortController()
   const leave = (): void => caller.abort(new Refusal(499, "the caller has left"))
   const timer = setTimeout(() => caller.abort(deadlineExceeded(limits.predictTimeout)), limits.predictTimeout)
   response.once("close", leave)
   if (response.destroyed) leave()
   try {
-    return await model.predictJson(body, { ...limits, signal: caller.signal })
+    const answer = await model.predictJson(body, { ...limits, signal: caller.signal })
+    outgoing.hold(response, answer.length)
+    return answer
   } finally {
     clearTimeout(timer)
     response.off("close", leave)

@@ -11,6 +11,7 @@ import type { Model } from "../model.ts"
 import { defaultMaxAnswer, defaultMaxRows, defaultPredictTimeout, longestTimer, requireCount } from "../options.ts"
 import { type App, type Limits, respond } from "./app.ts"
 import { Bodies } from "./bodies.ts"
+import { Outgoing } from "./outgoing.ts"
 
 export interface ServedModel {
   /** As in the URL: letters, digits, `.`, `_`, `-`. */
@@ -50,7 +51,14 @@ const mebibyte = 2 ** 20
 export async function serveModels(models: readonly ServedModel[], options: ServeOptions = {}): Promise<Serving> {
   const { host = "127.0.0.1", port = 8501, onBug = console.error } = options
   const limits = limitsOf(options)
-  const app: App = { models: byName(models), bodies: new Bodies(8 * limits.maxBody), limits, onBug, draining: false }
+  const app: App = {
+    models: byName(models),
+    bodies: new Bodies(8 * limits.maxBody),
+    outgoing: new Outgoing(4 * limits.maxAnswer),
+    limits,
+    onBug,
+    draining: false,
+  }
   const server = makeServer(app)
   await listen(server, host, port)
   const { address, family, port: bound } = server.address() as AddressInfo
