@@ -74,9 +74,11 @@ test("what tools drop anywhere in a folder is left out, and the folder verifies;
     "submodule/.git",
     "weighlock.toml",
     "._a.txt",
+    "golden/.weighlock-0123456789abcdef.tmp",
   ]
   const taken = [
     ".cache/other.txt",
+    ".weighlock-notes.tmp",
     "__pycache__.txt",
     "a.txt",
     "git/x",
@@ -94,6 +96,7 @@ test("what tools drop anywhere in a folder is left out, and the folder verifies;
     ".ipynb_checkpoints",
     "__pycache__",
     "deep/er/.git",
+    "golden/.weighlock-0123456789abcdef.tmp",
     "n/.DS_Store",
     "n/.ipynb_checkpoints",
     "n/Thumbs.db",

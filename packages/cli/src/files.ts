@@ -35,9 +35,14 @@ export async function createStateFile(path: string, content: Uint8Array | string
   return await durable.createFile(path, content, { mode }).catch(unwritable(path))
 }
 
-/** Makes a folder of the user's own state, 0700, durably. */
+/** Makes a folder as any other program would, durably. */
+export async function makeFolder(path: string, mode = 0o777): Promise<void> {
+  await durable.makeFolder(path, mode).catch(unwritable(path))
+}
+
+/** Makes a folder of the user's own state, for the owner only, durably. */
 export async function makeStateFolder(path: string): Promise<void> {
-  await durable.makeFolder(path).catch(unwritable(path))
+  await makeFolder(path, 0o700)
 }
 
 /** STATE_UNUSABLE, with the system's reason. */

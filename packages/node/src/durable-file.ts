@@ -63,6 +63,11 @@ export function temporaryIn(folder: string): string {
   return join(folder, `.weighlock-${randomBytes(8).toString("hex")}.tmp`)
 }
 
+/** Whether a file or folder of that name is one of these: nothing that anybody wants. */
+export function isTemporary(name: string): boolean {
+  return temporaryForm.test(name)
+}
+
 const temporaryForm = /^\.weighlock-[0-9a-f]{16}\.tmp$/
 /** How long nobody can be at work on a small file, ms. */
 const deadAfter = 3_600_000
@@ -91,7 +96,7 @@ async function removeLeftovers(folder: string, now: number): Promise<void> {
   if (swept.has(folder)) return
   swept.add(folder)
   for (const name of await readdir(folder).catch(() => [])) {
-    if (!temporaryForm.test(name)) continue
+    if (!isTemporary(name)) continue
     const path = join(folder, name)
     const found = await lstat(path).catch(() => null)
     if (found !== null && now - found.mtimeMs > deadAfter)

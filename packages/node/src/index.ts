@@ -1,4 +1,4 @@
-export { createFile, type FileOptions, replaceFile, temporaryIn } from "./durable-file.ts"
+export { createFile, type FileOptions, isTemporary, replaceFile, temporaryIn } from "./durable-file.ts"
 export { makeFolder, moveDurably, syncFile, syncFolder } from "./durable-folder.ts"
 export { endProcess } from "./end-process.ts"
 export { NodeError, type NodeErrorCode, nodeErrorCodes } from "./errors.ts"

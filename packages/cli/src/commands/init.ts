@@ -1,11 +1,11 @@
 /** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
 import { access, readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { isLoopbackAuthority, makeFolder } from "@weighlock/node"
+import { isLoopbackAuthority } from "@weighlock/node"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
 import { CliError, usage } from "../errors.ts"
-import { createFile } from "../files.ts"
+import { createFile, makeFolder } from "../files.ts"
 import type { Io } from "../io.ts"
 
 interface InitFlags extends CommonFlags {
@@ -42,7 +42,7 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
     settings: join(folder, "weighlock.toml"),
   }
   await requireAbsent(paths)
-  await makeFolder(folder, 0o777)
+  await makeFolder(folder)
 
   const made = await (flags.from === undefined
     ? fresh(context, registry, flags)

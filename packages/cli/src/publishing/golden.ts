@@ -5,11 +5,11 @@
  *     golden/input.json     the bytes of FILE, a predict body
  *     golden/output.json    {"predictions":[[0.5,0.5]],"tolerance":0.0001}
  */
-import { lstat, mkdir, readFile } from "node:fs/promises"
+import { lstat, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Context } from "../context.ts"
 import { CliError, usage } from "../errors.ts"
-import { createFile, readInput } from "../files.ts"
+import { createFile, makeFolder, readInput } from "../files.ts"
 import { inputName, outputName } from "./golden-names.ts"
 import type { Taken } from "./listing.ts"
 import { readModel } from "./load-check.ts"
@@ -43,9 +43,7 @@ export async function answerQuestion(context: Context, root: string, file: strin
 
 /** Writes below `root` what is not there yet. Throws CONFLICT or STATE_UNUSABLE. */
 export async function writeGolden(root: string, { files }: Golden): Promise<void> {
-  await mkdir(join(root, "golden"), { recursive: true }).catch((cause: unknown) => {
-    throw new CliError("STATE_UNUSABLE", `cannot make ${join(root, "golden")}`, { cause })
-  })
+  await makeFolder(join(root, "golden"))
   for (const { name, bytes } of files) if (!(await isThere(root, name))) await createFile(join(root, name), bytes)
 }
 

@@ -9,6 +9,7 @@
 import { readFile, stat } from "node:fs/promises"
 import { basename, join } from "node:path"
 import type { LeaveOutRules } from "@weighlock/manifest/node"
+import { isTemporary } from "@weighlock/node"
 import ignore, { type Ignore } from "ignore"
 import { usage } from "../errors.ts"
 
@@ -68,6 +69,7 @@ function whyByName(path: string): string | undefined {
   const name = basename(path)
   if (path === ".cache/huggingface" || path.endsWith("/.cache/huggingface")) return "what the Hub's client keeps"
   if (path === "weighlock.toml") return "settings of this tool"
+  if (isTemporary(name)) return "left by a command of this tool that was stopped"
   return byName.get(name) ?? (name.startsWith("._") ? "written by macOS" : undefined)
 }
 
