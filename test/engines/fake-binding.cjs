@@ -59,6 +59,9 @@ const operations = {
       a.dtype,
       a.values.map((value, at) => value + b.values[at % b.values.length]),
     ),
+  IsFinite: ([x]) => keep(x.shape, types.TF_BOOL, Uint8Array.from(x.values, Number.isFinite)),
+  All: ([x]) => keep([], types.TF_BOOL, Uint8Array.of(x.values.every((value) => value !== 0))),
+  LogicalAnd: ([a, b]) => keep([], types.TF_BOOL, Uint8Array.of(a.values[0] & b.values[0])),
   Softmax([x]) {
     const width = x.shape.at(-1)
     const powers = x.values.map(Math.exp)

@@ -42,6 +42,17 @@ for (const device of ["gpu", "auto", "tfjs-node-gpu"]) {
   })
 }
 
+test("a value that is not finite is refused, also where a softmax would hide it", async () => {
+  const spoiled = await save(network)
+  const values = new Float32Array(spoiled.weights.buffer)
+  values[0] = NaN
+  process.chdir(overFakeBinding())
+  process.env["WEIGHLOCK_FAKE_GPU"] = "yes"
+  const model = await loadVerified(filesOf(spoiled), { device: "gpu" })
+  await assert.rejects(model.predict([1, -2, 3]), { code: "OUTPUT_INVALID" })
+  await model.dispose()
+})
+
 for (const device of ["gpu", "tfjs-node-gpu"]) {
   test(`${device}: a binding without a CUDA device is refused`, async () => {
     await assert.rejects(load(device, overFakeBinding(), false), { code: "DEVICE_UNAVAILABLE" })

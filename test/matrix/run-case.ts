@@ -26,7 +26,7 @@ const shard = "group1-shard1of1.bin"
 export async function askCase(engine: ReadyEngine, one: MatrixCase): Promise<Outcome> {
   try {
     const artifacts = openFormat("tfjs-layers", "model.json", filesOf(one))
-    const model = await openLayersModel(engine, artifacts)
+    const { model } = await openLayersModel(engine, artifacts, performance.now())
     const answers = await model.predict(
       one.inputs.map(({ shape, dtype, values }) => ({ shape, data: typed(dtype, values) })),
     )

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
 import { answerGolden, checkLoadable, isLoadable, loadVerified } from "@weighlock/runtime"
-import { dense, filesOf, type SavedModel, save, twoHeaded, verified, weightFile } from "./support.ts"
+import { dense, filesOf, type SavedModel, save, tf, twoHeaded, verified, weightFile } from "./support.ts"
 
 const question = '{"instances":[[1,2],[-3,0.5]]}'
 let tiny: SavedModel
@@ -90,6 +90,17 @@ test("a tolerance takes what lies within it; a wide one is called loose", async 
     assert.deepEqual(model.engine.golden, { instances: 2, tolerance, loose })
     await model.dispose()
   }
+})
+
+test("an example that takes too long is refused", async () => {
+  const steps = 20_000 // seconds of plain JavaScript, on any machine
+  const network = tf.sequential({
+    layers: [tf.layers.simpleRNN({ units: 1, inputShape: [steps, 1], recurrentInitializer: "ones" })],
+  })
+  const input = JSON.stringify({ instances: [Array.from({ length: steps }, () => [0])] })
+  const files = verified({ ...contents(await save(network)), ...both(input, { predictions: [[0]] }) })
+  const loading = loadVerified(files, { device: "js", goldenTimeout: 20 })
+  await assert.rejects(loading, { code: "MODEL_REFUSED", message: /not answered within 20 ms/ })
 })
 
 test("a model without one says so", async () => {

@@ -47,7 +47,8 @@ const quantize = (json: ModelJson, quantization: unknown, dtype = "float32") =>
 const paths = [
   "../model.bin",
   "/etc/passwd",
-  "./" + weightFile,
+  "./../" + weightFile,
+  "x/./" + weightFile,
   "x/../" + weightFile,
   "http://127.0.0.1:1/w.bin",
   "https://evil.example/w.bin",
@@ -262,7 +263,7 @@ const modelTexts: Record<string, (text: string) => string | Uint8Array> = {
   "no JSON": () => "pickle",
   "a list": (text) => `[${text}]`,
   "trailing bytes": (text) => text + "x",
-  "a byte order mark": (text) => "\ufeff" + text,
+  "two byte order marks": (text) => "\ufeff\ufeff" + text,
   "invalid UTF-8": (text) => new Uint8Array([...Buffer.from(text), 0xff]),
   "duplicate keys": (text) => text.replace("{", '{"format":"layers-model",'),
   "NaN for a number": (text) => text.replace('"units":3', '"units":NaN'),

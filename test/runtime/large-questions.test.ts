@@ -43,7 +43,8 @@ test("what is alive while a batch is computed does not grow with its rows", asyn
   const engine = await cpuEngine.open()
   const { json, weights } = await save(dense())
   const files = { "model.json": new Uint8Array(Buffer.from(JSON.stringify(json))), [weightFile]: weights }
-  const loaded = await openLayersModel(engine, openFormat("tfjs-layers", "model.json", new Map(Object.entries(files))))
+  const artifacts = openFormat("tfjs-layers", "model.json", new Map(Object.entries(files)))
+  const { model: loaded } = await openLayersModel(engine, artifacts, performance.now())
   const global = engine.tf.engine()
   const runKernel = global.runKernel
   const peaks = []

@@ -40,15 +40,23 @@ export interface ErrorReport {
   readonly code: RuntimeErrorCode
   readonly message: string
   readonly hint: string | undefined
+  /** What a library said, for whoever looks for the reason; never part of the message. */
+  readonly cause: string | undefined
 }
 
-export function reportError(error: unknown, otherwise: RuntimeErrorCode): ErrorReport {
-  if (error instanceof RuntimeError) return { code: error.code, message: error.message, hint: error.hint }
-  return { code: otherwise, message: messageOf(error), hint: undefined }
+/** `otherwise` and `message` stand for what is no error of ours. */
+export function reportError(error: unknown, otherwise: RuntimeErrorCode, message: string): ErrorReport {
+  if (!(error instanceof RuntimeError)) return { code: otherwise, message, hint: undefined, cause: messageOf(error) }
+  const cause = error.cause === undefined ? undefined : messageOf(error.cause)
+  return { code: error.code, message: error.message, hint: error.hint, cause }
 }
 
-export function reviveError({ code, message, hint }: ErrorReport): RuntimeError {
-  return new RuntimeError(code, message, hint === undefined ? {} : { hint })
+export function reviveError({ code, message, hint, cause }: ErrorReport): RuntimeError {
+  const options = {
+    ...(hint === undefined ? {} : { hint }),
+    ...(cause === undefined ? {} : { cause: new Error(cause) }),
+  }
+  return new RuntimeError(code, message, options)
 }
 
 export function messageOf(error: unknown): string {

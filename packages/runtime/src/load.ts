@@ -4,7 +4,7 @@
  *     const model = await loadModel("acme/mnist@1.2.0", { registry: "https://models.acme.example", trust: "trust.json" })
  */
 import type { ClientOptions, VerifiedFile, VerifiedFiles } from "@weighlock/client"
-import { RuntimeError } from "./errors.ts"
+import { refused, RuntimeError } from "./errors.ts"
 import { enginesFor } from "./engines/choose.ts"
 import type { LoadReply, LoadRequest } from "./engines/messages.ts"
 import { type RunningEngine, Supervisor } from "./engines/supervisor.ts"
@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly signal?: AbortSignal
   /** Milliseconds from verified bytes to a ready model; default five minutes. */
   readonly loadTimeout?: number
+  /** Milliseconds an engine may take for the golden example; default 30 seconds. */
+  readonly goldenTimeout?: number
   /**
    * Milliseconds a question may take, waiting included; default 30 seconds. One that is still being computed then ends the
    * engine's thread, and the model is loaded again.
@@ -38,6 +40,7 @@ export interface VerifiedLoadOptions extends LoadOptions {
 }
 
 const defaultLoadTimeout = 5 * 60_000
+const defaultGoldenTimeout = 30_000
 const defaultMaxRestarts = 8
 
 /** Throws what `fetchModel` throws, then as `loadVerified`. A lost engine is loaded again from the cache, through the hash. */
@@ -71,13 +74,14 @@ export async function loadVerified(files: VerifiedFiles, options: VerifiedLoadOp
 }
 
 async function startEngine(files: VerifiedFiles, options: LoadOptions): Promise<RunningEngine> {
-  const { device = "auto", signal, loadTimeout = defaultLoadTimeout } = options
+  const { device = "auto", signal, loadTimeout = defaultLoadTimeout, goldenTimeout = defaultGoldenTimeout } = options
   signal?.throwIfAborted()
   enginesFor(device)
   requireSupported(files.manifest.format)
   const link = new WorkerLink()
   try {
-    return { link, loaded: await withDeadline(link, link.load(loadRequest(files, device)), loadTimeout, signal) }
+    const loading = loadWithExample(link, loadRequest(files, device), goldenTimeout)
+    return { link, loaded: await withDeadline(link, loading, loadTimeout, signal) }
   } catch (error) {
     await link.close()
     throw error
@@ -99,6 +103,27 @@ function takeBytes({ name, bytes, size }: VerifiedFile): Uint8Array<ArrayBuffer>
   if (bytes.byteLength !== size)
     throw new RuntimeError("USAGE", `${name}: these files were loaded before; fetch them again`)
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+}
+
+// A model whose own example takes so long is of no use; the thread can't be asked to stop, only ended.
+async function loadWithExample(link: WorkerLink, request: LoadRequest, milliseconds: number): Promise<LoadReply> {
+  let timer: NodeJS.Timeout | undefined
+  let late = false
+  const stop = (): void => {
+    late = true
+    void link.close(`did not answer the golden example within ${milliseconds} ms`)
+  }
+  try {
+    return await link.load(request, (stage) => {
+      clearTimeout(timer)
+      if (stage === "golden") timer = setTimeout(stop, milliseconds)
+    })
+  } catch (error) {
+    if (!late) throw error
+    throw refused(`the golden example is not answered within ${milliseconds} ms`, { cause: error })
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function withDeadline(

@@ -1,5 +1,6 @@
 /** `weighlock serve`: verified models behind TF Serving's REST interface. */
 import { parseFixedReference } from "@weighlock/manifest"
+import type { EngineReport } from "@weighlock/runtime"
 import type { Command } from "commander"
 import {
   type CommonFlags,
@@ -69,17 +70,25 @@ function announce(
     manifest: `sha256:${manifest.digest}`,
     engine: engine.name,
     device: engine.device,
+    passedOver: engine.passedOver,
+    rehearsal: engine.rehearsal,
+    golden: engine.golden,
   }))
   out.result({
     json: { url, pid: process.pid, models: described },
     text: [
       `serving at ${url} (pid ${process.pid})`,
-      ...described.map(
-        ({ name, model, version, manifest, engine, device }) =>
-          `  ${name} = ${model}@${version}  ${manifest}  on ${engine} (${device})`,
-      ),
+      ...described.flatMap(({ name, model, version, manifest, engine, device, passedOver, golden }) => [
+        `  ${name} = ${model}@${version}  ${manifest}  on ${engine} (${device})${goldenText(golden)}`,
+        ...passedOver.filter(({ wrong }) => wrong).map((other) => `    passed over ${other.name}: ${other.why}`),
+      ]),
     ].join("\n"),
   })
+}
+
+function goldenText(golden: EngineReport["golden"]): string {
+  if (golden === null) return ""
+  return `, golden example right${golden.loose ? ` (loose: tolerance ${golden.tolerance})` : ""}`
 }
 
 /** NAME defaults to the last segment of the model; a clash is USAGE. */

@@ -26,10 +26,10 @@ declare const WebAssembly: { readonly RuntimeError: new () => Error }
 
 async function answer({ id, request }: Call): Promise<void> {
   try {
-    if (request.kind === "load") return send({ id, value: await load(request) })
+    if (request.kind === "load") return send({ id, value: await load(id, request) })
     await answerQuestion(id, request)
   } catch (error) {
-    send({ id, error: request.kind === "load" ? reportError(error, "MODEL_REFUSED") : predictFailure(error) })
+    send({ id, error: request.kind === "load" ? loadFailure(error) : predictFailure(error) })
     if (request.kind !== "load" && isLost(error)) throw error // ends the thread
   }
 }
@@ -47,11 +47,15 @@ async function answerQuestion(id: number, question: Question): Promise<void> {
   )
 }
 
+function loadFailure(error: unknown): ErrorReport {
+  return reportError(error, "MODEL_REFUSED", "the model can't be loaded, for a reason that is no error of ours")
+}
+
 // The model answered a rehearsal, so it is this input (say, a word outside the vocabulary), unless memory ran out.
 function predictFailure(error: unknown): ErrorReport {
-  if (!isOutOfMemory(error)) return reportError(error, "INPUT_INVALID")
-  const message = `the engine has no memory for this question: ${messageOf(error)}`
-  return { code: "TOO_LARGE", message, hint: "ask with fewer rows, or smaller ones" }
+  if (!isOutOfMemory(error)) return reportError(error, "INPUT_INVALID", "the engine can't compute this question")
+  const message = "the engine has no memory for this question"
+  return { code: "TOO_LARGE", message, hint: "ask with fewer rows, or smaller ones", cause: messageOf(error) }
 }
 
 function isOutOfMemory(error: unknown): boolean {
@@ -68,8 +72,8 @@ function send(reply: Reply, transfer: ArrayBuffer[] = []): void {
   parentPort?.postMessage(reply, transfer)
 }
 
-async function load(request: LoadRequest): Promise<LoadReply> {
-  const selected = await selectEngine(request)
+async function load(id: number, request: LoadRequest): Promise<LoadReply> {
+  const selected = await selectEngine(request, (stage) => send({ id, stage }))
   model = selected.model
   return { engine: selected.report, inputs: model.inputs, outputs: model.outputs }
 }

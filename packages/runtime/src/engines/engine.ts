@@ -27,6 +27,8 @@ export interface ReadyEngine {
   readonly detail: string
   /** Bytes of weights it has room for. */
   readonly maxWeightBytes: number
+  /** |its answer − that of js| may be this much, times the largest value inside where that is more than 1. */
+  readonly precision: number
   /** What it does not answer right: such a model is passed over. */
   readonly limits: readonly EngineLimit[]
   /** Throws EngineLost when the last answer can't be trusted, OUTPUT_INVALID when a value inside was not finite. */
@@ -67,6 +69,8 @@ export interface EngineReport {
   readonly device: "gpu" | "cpu"
   readonly detail: string
   readonly passedOver: readonly PassedOver[]
+  /** Whether it answered a first question as plain JavaScript does, or why that was not tried. */
+  readonly rehearsal: string
   /** The publisher's example that it answered right; `null` when the model brings none. */
   readonly golden: GoldenReport | null
 }
@@ -74,6 +78,8 @@ export interface EngineReport {
 export interface PassedOver {
   readonly name: string
   readonly why: string
+  /** It is here and would answer, but not right; else it is missing, or lacks room or a kernel. */
+  readonly wrong: boolean
 }
 
 export interface GoldenReport {

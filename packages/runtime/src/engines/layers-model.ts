@@ -5,14 +5,20 @@
  * `Layer.addWeight`; there each has to fit what the weight files brought, before it is allocated.
  */
 import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers"
-import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core"
-import { refused, RuntimeError } from "../errors.ts"
+import type { Tensor } from "@tensorflow/tfjs-core"
+import { refused } from "../errors.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
-import { elementsIn, type TensorData, type TensorSpec, type TensorValues, valuesOf } from "../tensors.ts"
-import { EngineUnfit, type ReadyEngine, type TensorFlow } from "./engine.ts"
+import { elementsIn, type TensorData, type TensorSpec, type TensorValues } from "../tensors.ts"
+import { assignWeights } from "./assign-weights.ts"
+import { EngineUnfit, EngineWrong, type ReadyEngine, type TensorFlow } from "./engine.ts"
+import { watchJs } from "./js-reference.ts"
 import { activationsOf, chunkRows, requireAnswerFits, requireSaneShapes } from "./activations.ts"
 import { requireRight } from "./layer-limits.ts"
+import { type LayerTracker, trackLayers } from "./layer-tracker.ts"
 import { MemoryGuard } from "./memory-guard.ts"
+import { askInOurWords, buildInOurWords } from "./our-words.ts"
+import { askReference, rehearse, rehearseReference } from "./rehearsal.ts"
+import { rehearsalQuestions, workOf } from "./rehearsal-question.ts"
 import { GrowingTensor, rowsOf } from "./rows.ts"
 import { requireMasksHeeded } from "./masks.ts"
 import { withWeightBudget } from "./weight-budget.ts"
@@ -23,37 +29,84 @@ export interface LoadedModel {
   predict(inputs: readonly TensorData[]): Promise<TensorData[]>
 }
 
+export interface OpenedModel {
+  readonly model: LoadedModel
+  /** Whether it answers as plain JavaScript does, or why that was not tried. */
+  readonly rehearsal: string
+}
+
 /**
- * Throws MODEL_REFUSED, EngineUnfit, or the library's own words about a topology it can't build; what it made until then
- * is left on the engine.
+ * Throws MODEL_REFUSED, EngineUnfit, EngineWrong; what it made until then is left on the engine. `started` is when the
+ * load began, in `performance.now()`: the rehearsal may take a part of the time since.
  */
-export async function openLayersModel(engine: ReadyEngine, artifacts: LayersArtifacts): Promise<LoadedModel> {
+export async function openLayersModel(
+  engine: ReadyEngine,
+  artifacts: LayersArtifacts,
+  started: number,
+): Promise<OpenedModel> {
   requireRoom(engine, artifacts)
-  const { tf, backend, check } = engine
-  const model = await build(tf, artifacts)
-  const activations = activationsOf(model)
-  requireSaneShapes(activations)
-  requireRight(engine.limits, model)
+  const { tf, backend, precision } = engine
+  const tracker = trackLayers(tf)
+  const built = await buildInOurWords(tracker, () => build(tf, artifacts))
+  requireRight(engine.limits, built)
+  const { model, ask } = loadedModel(engine, tracker, built, artifacts)
+  const reference = watchJs(tf)
+  assignWeights(tf, built, artifacts.weights)
+  const rehearsal = {
+    questions: rehearsalQuestions(built, model.inputs),
+    work: workOf(built),
+    budget: Math.max(100, (performance.now() - started) / 20),
+  }
+  // Sizes that nobody asked for may be more than anybody would.
+  const sparing = new MemoryGuard(tf, "cpu", rehearsal.questions.length > 1 ? 2 ** 26 : undefined)
+  const expected = await askReference(rehearsal, reference, (question) => ask(question, sparing))
+  if (backend === "cpu") return { model, rehearsal: rehearseReference(expected) }
   await tf.setBackend(backend)
-  fill(tf, model, artifacts)
+  assignWeights(tf, built, artifacts.weights)
+  const report = await rehearse(expected, precision, (question) => model.predict(question))
+  if (tf.getBackend() !== backend) throw new EngineWrong(`it moved from ${backend} to ${tf.getBackend()}`)
+  return { model, rehearsal: report }
+}
+
+type Ask = (batch: readonly TensorData[], guard: MemoryGuard) => Promise<TensorData[]>
+
+function loadedModel(
+  { tf, backend, check }: ReadyEngine,
+  tracker: LayerTracker,
+  built: LayersModel,
+  { topology }: LayersArtifacts,
+): { model: LoadedModel; ask: Ask } {
+  const activations = activationsOf(built)
+  requireSaneShapes(activations)
   const guard = new MemoryGuard(tf, backend)
-  const inputs = model.inputs.map((tensor, index) => specOf(model.inputNames[index], tensor))
-  const outputs = distinctNames(model.outputNames).map((name, index) => specOf(name, model.outputs[index]))
+  const inputs = built.inputs.map((tensor, index) => specOf(built.inputNames[index], tensor))
+  const positions = topology.outputs ?? built.outputs.map((_, index) => index)
+  const names = distinctNames(positions.map((position) => built.outputNames[position] ?? ""))
+  const outputs = names.map((name, index) => specOf(name, built.outputs[positions[index] ?? 0]))
   requireAnswerFits(outputs)
-  const loaded: LoadedModel = {
-    inputs,
-    outputs,
-    async predict(batch) {
-      const answers = await predict(batch, outputs.length, chunkRows(activations, batch), (part) =>
-        guard.within(() => compute(tf, model, part)),
+  const ask: Ask = (batch, limit) =>
+    askInOurWords(tracker, async () => {
+      const chunk = chunkRows(activations, batch)
+      const answers = await predict(batch, built.outputs.length, chunk, (part) =>
+        limit.within(() => compute(tf, built, part)),
       )
       await check()
-      return answers
-    },
-  }
-  await rehearse(loaded)
-  if (tf.getBackend() !== backend) throw new Error(`the engine moved from ${backend} to ${tf.getBackend()}`)
-  return loaded
+      return inOrder(answers, positions)
+    })
+  return { model: { inputs, outputs, predict: (batch) => ask(batch, guard) }, ask }
+}
+
+/** An output that is named twice has two answers: each is moved to the caller by itself. */
+function inOrder(answers: readonly TensorData[], positions: readonly number[]): TensorData[] {
+  const given = new Set<number>()
+  return positions.flatMap((position) => {
+    const answer = answers[position]
+    if (answer === undefined) return []
+    const { shape, data } = answer
+    const again = given.has(position)
+    given.add(position)
+    return { shape, data: again ? data.slice() : data }
+  })
 }
 
 function requireRoom({ maxWeightBytes }: ReadyEngine, { weights }: LayersArtifacts): void {
@@ -65,18 +118,11 @@ function requireRoom({ maxWeightBytes }: ReadyEngine, { weights }: LayersArtifac
 // weight once.
 async function build(tf: TensorFlow, { topology, weights }: LayersArtifacts): Promise<LayersModel> {
   await tf.setBackend("cpu")
-  const model = await withWeightBudget(tf, weights, () => tf.models.modelFromJSON({ modelTopology: topology }))
+  const model = await withWeightBudget(tf, weights, () => tf.models.modelFromJSON({ modelTopology: topology.model }))
   if (!Array.isArray(model.inputs)) throw refused("the topology names no input shape")
   if (!model.built) model.build(model.inputs[0]?.shape ?? []) // a Sequential settles its names only now
   requireMasksHeeded(model)
   return model
-}
-
-function fill(tf: TensorFlow, model: LayersModel, { weights }: LayersArtifacts): void {
-  const tensors = Object.create(null) as NamedTensorMap
-  for (const { name, shape, dtype, values } of weights) tensors[name] = tf.tensor(values(), [...shape], dtype)
-  model.loadWeights(tensors, true) // every variable filled, nothing left over, shapes equal
-  tf.dispose(tensors)
 }
 
 // In chunks, each of which is read and gone before the next: the library's own loop keeps a tensor per chunk until the end,
@@ -111,22 +157,6 @@ function compute(tf: TensorFlow, model: LayersModel, batch: readonly TensorData[
 
 async function read(tensor: Tensor): Promise<TensorValues> {
   return (await tensor.data()).slice() // the JavaScript backend would hand out its own
-}
-
-// A first question, all zeros: what the engine has no kernel for shows now, not at the first caller's.
-async function rehearse(model: LoadedModel): Promise<void> {
-  if (model.inputs.some(({ shape }) => shape.includes(null))) return
-  const zeros = model.inputs.map(({ shape, dtype }): TensorData => {
-    const sizes = shape.map(Number)
-    return { shape: [1, ...sizes], data: valuesOf(dtype, elementsIn(sizes)) }
-  })
-  try {
-    await model.predict(zeros)
-  } catch (error) {
-    if (error instanceof RuntimeError && error.code === "INPUT_INVALID") throw refused(error.message, { cause: error })
-    // Its answer to zeros would mean nothing: that is no reason not to ask it something else.
-    if (!(error instanceof RuntimeError && error.code === "OUTPUT_INVALID")) throw error
-  }
 }
 
 function specOf(name: string | undefined, tensor: SymbolicTensor | undefined): TensorSpec {

@@ -19,37 +19,49 @@ interface LibraryEngine {
   runKernel: (name: string, inputs: KernelInputs, attributes: KernelAttributes | undefined) => unknown
 }
 
+type Require = (name: string, inputs: KernelInputs, attributes: KernelAttributes) => void
+
+/** What is asked before an operation, by the library's engine: one door for all guards of one library. */
+const doors = new WeakMap<LibraryEngine, { require: Require | null }>()
+
+function doorOf(engine: LibraryEngine): { require: Require | null } {
+  const known = doors.get(engine)
+  if (known) return known
+  const door: { require: Require | null } = { require: null }
+  const runKernel = engine.runKernel.bind(engine)
+  engine.runKernel = (name, inputs, attributes) => {
+    door.require?.(name, inputs, attributes ?? {})
+    return runKernel(name, inputs, attributes)
+  }
+  doors.set(engine, door)
+  return door
+}
+
 export class MemoryGuard {
   readonly #engine: LibraryEngine
   readonly #backend: string
   readonly #limit: number
-  #allowed = Infinity
+  #allowed = 0
 
-  /** One for each instance of the library. */
   constructor(tf: TensorFlow, backend: string, limit: number = maxLiveBytes) {
-    const engine = tf.engine() as unknown as LibraryEngine
-    const runKernel = engine.runKernel.bind(engine)
-    engine.runKernel = (name, inputs, attributes) => {
-      this.#require(name, inputs, attributes ?? {})
-      return runKernel(name, inputs, attributes)
-    }
-    this.#engine = engine
+    this.#engine = tf.engine() as unknown as LibraryEngine
     this.#backend = backend
     this.#limit = limit
   }
 
   /** Everything that is computed in `compute` throws INPUT_INVALID where it would need more. */
   within<T>(compute: () => T): T {
+    const door = doorOf(this.#engine)
     this.#allowed = this.#engine.state.numBytes + this.#limit
+    door.require = (name, inputs, attributes) => this.#require(name, inputs, attributes)
     try {
       return compute()
     } finally {
-      this.#allowed = Infinity
+      door.require = null
     }
   }
 
   #require(name: string, inputs: KernelInputs, attributes: KernelAttributes): void {
-    if (this.#allowed === Infinity) return
     const scratch = this.#backend === "wasm" ? kernelScratch(name, inputs, attributes) : 0
     const wanted = 4 * (kernelOutput(name, inputs, attributes) + scratch)
     if (!(this.#engine.state.numBytes + wanted > this.#allowed)) return

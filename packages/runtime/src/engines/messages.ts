@@ -43,6 +43,10 @@ export interface Call {
   readonly request: LoadRequest | Question
 }
 
+/** How far a load has come: an engine is being tried, or asked the golden example. */
+export type LoadStage = "engine" | "golden"
+
 export type Reply =
+  | { readonly id: number; readonly stage: LoadStage }
   | { readonly id: number; readonly value: LoadReply | PredictReply | AnswerReply }
   | { readonly id: number; readonly error: ErrorReport }

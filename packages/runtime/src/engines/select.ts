@@ -21,7 +21,8 @@ import {
   type PassedOver,
 } from "./engine.ts"
 import { type LoadedModel, openLayersModel } from "./layers-model.ts"
-import type { LoadRequest } from "./messages.ts"
+import type { LoadRequest, LoadStage } from "./messages.ts"
+import { isAboutMemory } from "./our-words.ts"
 
 export interface SelectedEngine {
   readonly model: LoadedModel
@@ -29,63 +30,76 @@ export interface SelectedEngine {
 }
 
 /** Throws MODEL_REFUSED, DEVICE_UNAVAILABLE, or the library's own words. */
-export async function selectEngine({ device, format, entrypoint, files }: LoadRequest): Promise<SelectedEngine> {
+export async function selectEngine(
+  { device, format, entrypoint, files }: LoadRequest,
+  onStage: (stage: LoadStage) => void = () => undefined,
+): Promise<SelectedEngine> {
+  const started = performance.now()
   const split = splitGolden(new Map(files.map(({ name, bytes }) => [name, bytes])))
   const golden = split.golden && openGolden(split.golden)
   const artifacts = openFormat(format, entrypoint, split.model)
-  const passedOver: Rejected[] = []
+  const passedOver: PassedOver[] = []
   for (const entry of enginesFor(device)) {
-    const outcome = await tryEngine(await entry.load(), artifacts, golden)
+    onStage("engine")
+    const outcome = await tryEngine(await entry.load(), { artifacts, golden, started, onStage })
     if ("why" in outcome) passedOver.push({ ...outcome, name: entry.name })
-    else return { model: outcome.model, report: reportOf(entry, outcome.detail, passedOver, golden) }
+    else return { model: outcome.model, report: reportOf(entry, outcome, passedOver, golden) }
   }
   throw noEngine(device, passedOver)
 }
 
-/** `wrong` when the engine is here and would answer, but not right. */
-type Rejected = PassedOver & { readonly wrong: boolean }
+interface Trial {
+  readonly artifacts: LayersArtifacts
+  readonly golden: GoldenExample | null
+  /** When the load began. */
+  readonly started: number
+  readonly onStage: (stage: LoadStage) => void
+}
+
+interface Accepted {
+  readonly model: LoadedModel
+  readonly detail: string
+  readonly rehearsal: string
+}
 
 function reportOf(
   { name, device }: Pick<EngineReport, "name" | "device">,
-  detail: string,
-  rejected: readonly Rejected[],
+  { detail, rehearsal }: Accepted,
+  passedOver: readonly PassedOver[],
   golden: GoldenExample | null,
 ): EngineReport {
-  const passedOver = rejected.map(({ name, why }) => ({ name, why }))
-  return { name, device, detail, passedOver, golden: golden && reportGolden(golden) }
+  return { name, device, detail, passedOver, rehearsal, golden: golden && reportGolden(golden) }
 }
 
 function reportGolden({ instances, tolerance }: GoldenExample): GoldenReport {
   return { instances: instances.length, tolerance, loose: tolerance > looseTolerance }
 }
 
-function noEngine(device: string, rejected: readonly Rejected[]): RuntimeError {
-  const reasons = rejected.map(({ name, why }) => `${name}: ${why}`).join("; ")
-  if (rejected.some(({ wrong }) => wrong)) return refused(`no engine of --device ${device} answers right: ${reasons}`)
+function noEngine(device: string, passedOver: readonly PassedOver[]): RuntimeError {
+  const reasons = passedOver.map(({ name, why }) => `${name}: ${why}`).join("; ")
+  if (passedOver.some(({ wrong }) => wrong)) return refused(`no engine of --device ${device} answers right: ${reasons}`)
   return new RuntimeError("DEVICE_UNAVAILABLE", `device ${device}: ${reasons}`)
 }
 
 async function tryEngine(
   engine: Engine,
-  artifacts: LayersArtifacts,
-  golden: GoldenExample | null,
-): Promise<Omit<Rejected, "name"> | { model: LoadedModel; detail: string }> {
+  { artifacts, golden, started, onStage }: Trial,
+): Promise<Omit<PassedOver, "name"> | Accepted> {
   const opened = await engine.open()
   if (!opened.available) return { why: opened.why, wrong: false }
   try {
-    const model = await openLayersModel(opened, artifacts)
-    if (golden) await checkGolden(model, golden)
-    return { model, detail: opened.detail }
+    const { model, rehearsal } = await openLayersModel(opened, artifacts, started)
+    if (golden) {
+      onStage("golden")
+      await checkGolden(model, golden)
+    }
+    return { model, rehearsal, detail: opened.detail }
   } catch (error) {
     opened.tf.disposeVariables()
     const wrong = error instanceof EngineWrong
-    if (wrong || isUnfit(error)) return { why: messageOf(error), wrong }
+    const unfit = error instanceof EngineUnfit || error instanceof EngineLost
+    if (wrong || unfit) return { why: messageOf(error), wrong }
+    if (isAboutMemory(error)) return { why: "it has no memory for this model", wrong }
     throw error
   }
-}
-
-// Also what tfjs and libtensorflow say of a model that is fine on an engine that lacks an operation.
-function isUnfit(error: unknown): boolean {
-  if (error instanceof EngineUnfit || error instanceof EngineLost) return true
-  return /^Kernel '.*' not registered for backend|Op type not registered/.test(messageOf(error))
 }

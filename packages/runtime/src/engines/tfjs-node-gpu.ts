@@ -39,7 +39,7 @@ async function wake(file: string): Promise<OpenedEngine> {
     return { available: false, why: `${file} found no CUDA device; its CPU mode is not used` }
   }
   const { check, finish } = checkOnDevice(tf, "tensorflow")
-  watchKernels(tf, "tensorflow", check)
+  watchKernels(tf, "tensorflow", { check })
   guardWindows(tf, "tensorflow")
   guardIndices(tf, "tensorflow", ({ dataId }) =>
     (tf.backend() as { readSync(id: object): ArrayLike<number> }).readSync(dataId),
@@ -50,6 +50,7 @@ async function wake(file: string): Promise<OpenedEngine> {
     backend: "tensorflow",
     detail: `tfjs ${tf.version_core}, libtensorflow on CUDA, ${file}`,
     maxWeightBytes: Infinity,
+    precision: 1e-2, // NVIDIA's TF32 multiplies with ten bits after the point
     limits: [],
     check: finish,
   }

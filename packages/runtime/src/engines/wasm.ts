@@ -41,7 +41,16 @@ async function open(): Promise<OpenedEngine> {
   const simd = await core.env().getAsync("WASM_HAS_SIMD_SUPPORT")
   const detail = `tfjs ${core.version_core}, WebAssembly${simd ? " with SIMD" : ""}`
   const check = (): void => requireRoom(memory)
-  return { available: true, tf, backend: "wasm", detail, maxWeightBytes: gibibyte, limits: wasmLimits, check }
+  return {
+    available: true,
+    tf,
+    backend: "wasm",
+    detail,
+    maxWeightBytes: gibibyte,
+    precision: 1e-5,
+    limits: wasmLimits,
+    check,
+  }
 }
 
 function mendKernels(tf: TensorFlow, backend: BackendWasm): void {

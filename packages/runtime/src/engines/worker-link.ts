@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads"
 import { workerFile } from "@weighlock/node"
 import { type ErrorReport, messageOf, reviveError, RuntimeError } from "../errors.ts"
 import type { AnswerReply, AnswerRequest, LoadReply, LoadRequest, PredictReply, PredictRequest } from "./messages.ts"
-import type { Question, Reply } from "./messages.ts"
+import type { LoadStage, Question, Reply } from "./messages.ts"
 
 /** How long a thread that was told to end may take, ms: one in a native call ends when that returns, or never. */
 const endTimeout = 10_000
@@ -26,6 +26,7 @@ export class WorkerLink {
   readonly #waiting = new Map<number, Waiting>()
   readonly #resolveGone: (why: RuntimeError) => void
   #nextId = 0
+  #onStage: (stage: LoadStage) => void = () => undefined
   #cause: unknown = null
   #closed: Promise<"ended" | "stuck"> | null = null
   #ended: RuntimeError | null = null
@@ -56,7 +57,9 @@ export class WorkerLink {
     return this.#ended
   }
 
-  load(request: LoadRequest): Promise<LoadReply> {
+  /** `onStage` hears how far it has come. */
+  load(request: LoadRequest, onStage: (stage: LoadStage) => void = () => undefined): Promise<LoadReply> {
+    this.#onStage = onStage
     const buffers = request.files.map(({ bytes }) => bytes.buffer)
     return this.#call(request, [...new Set(buffers)]) as Promise<LoadReply>
   }
@@ -101,6 +104,7 @@ export class WorkerLink {
   }
 
   #settle(reply: Reply): void {
+    if ("stage" in reply) return this.#onStage(reply.stage)
     const waiting = this.#waiting.get(reply.id)
     this.#waiting.delete(reply.id)
     // While it ends it holds the process: Node would leave in the middle of `close`, with exit code 13.

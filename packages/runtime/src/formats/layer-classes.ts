@@ -13,16 +13,7 @@ const layerClasses = `
   Permute RNN RandomWidth ReLU RepeatVector Rescaling Reshape Resizing SeparableConv2D SimpleRNN SimpleRNNCell Softmax
   SpatialDropout1D StackedRNNCells ThresholdedReLU TimeDistributed UpSampling2D ZeroPadding2D`
 
-// They never run here (weights come from the signed files), but their names stand in every topology.
-const trainingClasses = `
-  Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity L1L2 LeCunNormal LeCunUniform MaxNorm MinMaxNorm NonNeg
-  Ones Orthogonal RandomNormal RandomUniform TruncatedNormal UnitNorm VarianceScaling Zeros`
-
-export const knownClasses: ReadonlySet<string> = new Set([
-  ...containerClasses,
-  ...words(layerClasses),
-  ...words(trainingClasses),
-])
+export const knownClasses: ReadonlySet<string> = new Set([...containerClasses, ...words(layerClasses)])
 
 /**
  * As Keras spells them and as tfjs-layers does. (It registers gelu_new too, and then looks for geluNew when it reads a

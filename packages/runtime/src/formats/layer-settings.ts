@@ -48,7 +48,6 @@ export const layerSettings: Readonly<Record<string, Readonly<Record<string, Allo
   GlobalMaxPooling2D: globalPooling,
   InputLayer: { sparse: only(false), ragged: only(false) },
   LSTM: recurrent,
-  LeakyReLU: { negative_slope: only(0.3) }, // what Keras 3 calls alpha; the library knows alpha only
   LayerNormalization: { rms_scaling: only(false) },
   MaxPooling1D: channelsLast,
   RNN: recurrent,

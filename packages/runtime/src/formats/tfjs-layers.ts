@@ -9,11 +9,11 @@
 import { type JsonObject, parseJson } from "@weighlock/manifest"
 import { messageOf, refused } from "../errors.ts"
 import { asObject } from "./json-fields.ts"
-import { openTopology } from "./topology.ts"
+import { openTopology, type Topology } from "./topology.ts"
 import { openWeights, type Weight } from "./weights.ts"
 
 export interface LayersArtifacts {
-  readonly topology: JsonObject
+  readonly topology: Topology
   readonly weights: readonly Weight[]
 }
 
@@ -42,8 +42,13 @@ function readModelJson(entrypoint: string, files: ReadonlyMap<string, Uint8Array
   if (!bytes) throw refused(`entrypoint ${entrypoint} is not a file of the signed manifest`)
   if (bytes.length > maxModelJson) throw refused(`${entrypoint} has ${bytes.length} bytes, more than ${maxModelJson}`)
   try {
-    return asObject(parseJson(bytes, entrypoint), entrypoint)
+    return asObject(parseJson(withoutMark(bytes), entrypoint), entrypoint)
   } catch (cause) {
     throw refused(messageOf(cause), { cause })
   }
+}
+
+// Windows tools begin a file with a byte order mark.
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
 }

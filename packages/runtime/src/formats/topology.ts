@@ -10,23 +10,57 @@
  */
 import type { JsonObject, JsonValue } from "@weighlock/manifest"
 import { refused } from "../errors.ts"
-import { asArray, asName, asObject } from "./json-fields.ts"
+import { asArray, asObject } from "./json-fields.ts"
+import { normaliseGraph } from "./keras-graph.ts"
+import { normaliseObjects } from "./keras-objects.ts"
 import { containerClasses, knownActivations, knownClasses } from "./layer-classes.ts"
+import { orderLayers } from "./layer-order.ts"
 import { requireComputable } from "./layer-settings.ts"
 
 const maxLayers = 10_000
 // With a capital, or with underscores at the end or in a row, a key could become another when the library converts it.
 const plainKey = /^[a-z0-9]+(_[a-z0-9]+)*$/
 
-/** Returns the model's own object, unwrapped from a Keras `model_config`. Throws MODEL_REFUSED. */
-export function openTopology(value: JsonValue | undefined): JsonObject {
+/** A topology that the library can build, and which of its outputs each answer is. */
+export interface Topology {
+  readonly model: JsonObject
+  /** Positions among the model's outputs: an output that is named twice is computed once. */
+  readonly outputs: readonly number[] | null
+}
+
+/** Unwraps a Keras `model_config`. Throws MODEL_REFUSED. */
+export function openTopology(value: JsonValue | undefined): Topology {
   const outer = asObject(value, "modelTopology")
-  const root = outer["model_config"] === undefined ? outer : asObject(outer["model_config"], "model_config")
-  if (!isContainer(root)) {
-    throw refused(`the topology is a ${JSON.stringify(root["class_name"])}, not one of ${containerClasses.join(", ")}`)
+  const inner = outer["model_config"] === undefined ? outer : asObject(outer["model_config"], "model_config")
+  if (!isContainer(inner)) {
+    throw refused(`the topology is a ${JSON.stringify(inner["class_name"])}, not one of ${containerClasses.join(", ")}`)
   }
-  checkValue(root, "")
-  return root
+  const version = outer["keras_version"]
+  if (typeof version === "string" && version.startsWith("3.")) requireSameActivations(inner)
+  const model = asObject(normaliseObjects(inner), "the topology")
+  settleContainers(model)
+  checkValue(model, "")
+  return { model, outputs: takeRepeatedOutputs(model) }
+}
+
+// The library knows the one of Keras 2, 0.2·x + 0.5; that of Keras 3 is x/6 + 0.5.
+function requireSameActivations(value: JsonValue): void {
+  if (typeof value !== "object" || value === null) return
+  for (const item of Object.values(value)) {
+    if (item === "hard_sigmoid") throw refused("hard_sigmoid of Keras 3 is not the one that tfjs-layers computes")
+    requireSameActivations(item)
+  }
+}
+
+// The library answers only one of two equal outputs.
+function takeRepeatedOutputs({ class_name: name, config }: JsonObject): number[] | null {
+  if (name === "Sequential") return null
+  const fields = asObject(config, "a model's config")
+  const outputs = asArray(fields["output_layers"], "output_layers", maxLayers)
+  const distinct = new Map(outputs.map((output) => [JSON.stringify(output), output]))
+  fields["output_layers"] = [...distinct.values()]
+  const positions = new Map([...distinct.keys()].map((key, index) => [key, index]))
+  return outputs.map((output) => positions.get(JSON.stringify(output)) ?? 0)
 }
 
 function checkValue(value: JsonValue, key: string): void {
@@ -42,8 +76,8 @@ function checkObject(object: JsonObject): void {
   }
   const className = object["class_name"]
   if (className !== undefined) checkClass(className, object["config"])
+  if (object["training"] === true) throw refused("a layer that is called as in training answers at random")
   if (object["stateful"] === true) throw refused("a stateful layer would carry one caller's data into the next answer")
-  if (isContainer(object)) checkContainer(object)
 }
 
 function checkClass(name: JsonValue, config: JsonValue | undefined): void {
@@ -59,46 +93,20 @@ function requireActivation(name: string): void {
   if (!knownActivations.has(name)) throw refused(`activation ${JSON.stringify(name)} is not known`)
 }
 
-function checkContainer(model: JsonObject): void {
+function settleContainers(value: JsonValue): void {
+  if (typeof value !== "object" || value === null) return
+  for (const item of Object.values(value)) settleContainers(item)
+  if (!Array.isArray(value) && isContainer(value)) settleContainer(value)
+}
+
+function settleContainer(model: JsonObject): void {
   const config = model["config"] ?? null
   const list = Array.isArray(config) ? config : asObject(config, "a model's config")["layers"]
   const layers = asArray(list, "layers", maxLayers).map((layer) => asObject(layer, "a layer"))
-  if (model["class_name"] !== "Sequential") requireBuildable(layers)
-}
-
-/** A layer's calls on others: `inbound_nodes[call][input] = [layer, node, tensor, kwargs?]`. */
-interface PendingCall {
-  readonly layer: string
-  readonly needs: readonly (readonly [layer: string, node: number])[]
-}
-
-// The library's own loop, on counters: each round makes the calls whose inputs exist. It has no exit for a round that makes
-// none, and would hang on a cycle or a missing layer.
-function requireBuildable(layers: readonly JsonObject[]): void {
-  const made = new Map<string, number>()
-  let pending = layers.flatMap((layer) => {
-    const name = layerName(layer, made)
-    made.set(name, startsWithNode(layer) ? 1 : 0)
-    return callsOf(layer, name)
-  })
-  while (pending.length > 0) {
-    const waiting = pending.filter(({ layer, needs }) => {
-      const ready = needs.every(([from, node]) => node < (made.get(from) ?? 0))
-      if (ready) made.set(layer, (made.get(layer) ?? 0) + 1)
-      return !ready
-    })
-    if (waiting.length === pending.length)
-      throw refused(`layer ${waiting[0]?.layer} waits for a layer that never comes`)
-    pending = waiting
-  }
-}
-
-function layerName(layer: JsonObject, known: ReadonlyMap<string, number>): string {
-  const name = asName(layer["name"], "a layer's name")
-  if (asObject(layer["config"], `config of layer ${name}`)["name"] !== name)
-    throw refused(`layer ${name} has two names`)
-  if (known.has(name)) throw refused(`two layers are named ${name}`)
-  return name
+  if (model["class_name"] === "Sequential") return
+  const fields = asObject(config, "a model's config")
+  normaliseGraph(fields, layers, isContainer)
+  fields["layers"] = orderLayers(layers, startsWithNode)
 }
 
 function startsWithNode(layer: JsonObject): boolean {
@@ -107,15 +115,4 @@ function startsWithNode(layer: JsonObject): boolean {
 
 function isContainer(object: JsonObject): boolean {
   return containerClasses.some((name) => name === object["class_name"])
-}
-
-function callsOf(layer: JsonObject, name: string): PendingCall[] {
-  return asArray(layer["inbound_nodes"], `inbound_nodes of ${name}`, maxLayers).map((call) => ({
-    layer: name,
-    needs: asArray(call, `a call of ${name}`, maxLayers).map((input) => {
-      const [from, node] = asArray(input, `an input of ${name}`, 4)
-      if (typeof node !== "number" || !Number.isSafeInteger(node) || node < 0) throw refused(`an input of ${name}`)
-      return [asName(from, `an input of ${name}`), node]
-    }),
-  }))
 }

@@ -7,7 +7,8 @@
  *                     "quantization": { "dtype": "uint8", "scale": 0.01, "min": -1 } }] }]
  *
  * The shards of a group are one run of bytes, its weights lie in it back to back, and together they fill it exactly. A
- * path is looked up among the verified files as it is spelled: no file system and no URL is ever involved.
+ * path is looked up among the verified files as it is spelled, but for a "./" before it: no file system and no URL is ever
+ * involved.
  */
 import type { JsonValue } from "@weighlock/manifest"
 import { refused } from "../errors.ts"
@@ -54,7 +55,8 @@ function takeShard(
   folder: string,
   unused: Map<string, Uint8Array<ArrayBuffer>>,
 ): Uint8Array<ArrayBuffer> {
-  const name = folder + asName(path, "a weight path")
+  // `save("downloads://")` writes "./model.weights.bin".
+  const name = folder + asName(path, "a weight path").replace(/^(?:\.\/)+/, "")
   const bytes = unused.get(name)
   if (!bytes) throw refused(`weight path ${JSON.stringify(path)} is not an unused file of the signed manifest`)
   unused.delete(name) // one file read twice would make much out of little

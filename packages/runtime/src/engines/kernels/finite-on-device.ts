@@ -4,17 +4,17 @@
  */
 import type { TensorInfo } from "@tensorflow/tfjs-core"
 import type { TensorFlow } from "../engine.ts"
-import { type CheckTensor, notFinite } from "./finite.ts"
+import { type FiniteCheck, notFinite } from "./finite.ts"
+import { release } from "./wrap.ts"
 
 export interface DeviceCheck {
-  readonly check: CheckTensor
+  readonly check: FiniteCheck["check"]
   /** Throws OUTPUT_INVALID when a tensor since the last call was not finite. */
   readonly finish: () => Promise<void>
 }
 
 interface DeviceBackend {
   read(id: object): Promise<ArrayLike<number>>
-  disposeData(id: object): boolean
 }
 
 /** Looks up the kernels it asks before they are watched themselves. */
@@ -31,22 +31,19 @@ export function checkOnDevice(tf: TensorFlow, backendName: string): DeviceCheck 
     const each = isFinite?.({ inputs: { x: tensor }, backend }) as TensorInfo
     const axis = tensor.shape.map((_, index) => index)
     const here = all?.({ inputs: { x: each }, backend, attrs: { axis, keepDims: false } }) as TensorInfo
-    device.disposeData(each.dataId)
-    if (soFar === null) {
-      soFar = here
-      return
-    }
-    const both = and?.({ inputs: { a: soFar, b: here }, backend }) as TensorInfo
-    for (const { dataId } of [soFar, here]) device.disposeData(dataId)
+    release(each, backend)
+    const both = soFar === null ? here : (and?.({ inputs: { a: soFar, b: here }, backend }) as TensorInfo)
+    if (soFar !== null) for (const tensor of [soFar, here]) release(tensor, backend)
+    if (both instanceof tf.Tensor) tf.keep(both) // it outlives the operation that it belongs to
     soFar = both
   }
 
   async function finish(): Promise<void> {
     if (soFar === null || device === null) return
-    const { dataId } = soFar
+    const last = soFar
     soFar = null
-    const [fine] = Array.from(await device.read(dataId))
-    device.disposeData(dataId)
+    const [fine] = Array.from(await device.read(last.dataId))
+    release(last, device)
     if (!fine) throw notFinite()
   }
 

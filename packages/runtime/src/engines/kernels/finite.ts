@@ -10,10 +10,14 @@
 import type { KernelFunc, NamedAttrMap, TensorInfo } from "@tensorflow/tfjs-core"
 import { RuntimeError } from "../../errors.ts"
 import type { TensorFlow } from "../engine.ts"
-import { type KernelCall, listOf, wrapKernels } from "./wrap.ts"
+import { type KernelCall, listOf, release, wrapKernels } from "./wrap.ts"
 
-/** Tells whether all values of a float32 tensor are finite; throws at once or remembers. */
-export type CheckTensor = (tensor: TensorInfo, backend: object) => void
+export interface FiniteCheck {
+  /** Throws at once, or remembers, when a value of a float32 tensor is not finite. */
+  readonly check: (tensor: TensorInfo, backend: object) => void
+  /** Cuts negative values off where they lie, after the check; absent where the numbers are out of reach. */
+  readonly relu?: (tensor: TensorInfo, backend: object) => void
+}
 
 const activationKernels: Readonly<Record<string, string>> = {
   elu: "Elu",
@@ -24,16 +28,31 @@ const activationKernels: Readonly<Record<string, string>> = {
   sigmoid: "Sigmoid",
 }
 
+/** They only move, choose or bound what was looked at when it was made: from finite values come finite ones. */
+const staysFinite = new Set(
+  `
+  Abs ClipByValue Concat Max MaxPool Maximum Min Minimum Neg Pack PadV2 Relu Relu6 Reverse Sigmoid Slice SplitV StridedSlice
+  Tanh Tile Transpose Unpack`
+    .trim()
+    .split(/\s+/),
+)
+
 /** Watches every kernel of the backend that makes floating point numbers. */
-export function watchKernels(tf: TensorFlow, backendName: string, check: CheckTensor): void {
-  wrapKernels(tf, backendName, (_, kernel) => (call) => {
-    const made = runUnfused(tf, backendName, kernel, call, check)
-    for (const tensor of listOf(made)) checkNew(tensor, call, check)
-    return made
+export function watchKernels(tf: TensorFlow, backendName: string, watch: FiniteCheck): void {
+  wrapKernels(tf, backendName, (name, kernel) => {
+    if (staysFinite.has(name)) return kernel
+    return (call) => {
+      const activation = call.attrs?.["activation"]
+      if (typeof activation === "string" && activation !== "linear")
+        return runUnfused(tf, backendName, kernel, call, activation, watch)
+      const made = kernel(call)
+      for (const tensor of listOf(made)) checkNew(tensor, call, watch)
+      return made
+    }
   })
 }
 
-function checkNew(tensor: TensorInfo, { inputs, backend }: KernelCall, check: CheckTensor): void {
+function checkNew(tensor: TensorInfo, { inputs, backend }: KernelCall, { check }: FiniteCheck): void {
   // A view of an input (Reshape, Identity) holds nothing new.
   if (tensor.dtype !== "float32" || Object.values(inputs).some((input) => input?.dataId === tensor.dataId)) return
   check(tensor, backend)
@@ -44,28 +63,37 @@ function runUnfused(
   backendName: string,
   kernel: KernelFunc,
   call: KernelCall,
-  check: CheckTensor,
+  activation: string,
+  { check, relu }: FiniteCheck,
 ): TensorInfo | TensorInfo[] {
-  const activation = call.attrs?.["activation"]
-  if (typeof activation !== "string" || activation === "linear") return kernel(call)
-  const next = tf.getKernel(activationKernels[activation] ?? activation, backendName)
   const { preluActivationWeights: alpha, ...inputs } = call.inputs
   const before = kernel({ ...call, inputs, attrs: { ...call.attrs, activation: "linear" } }) as TensorInfo
   check(before, call.backend)
+  if (activation === "relu" && relu) {
+    relu(before, call.backend)
+    return before
+  }
+  const next = tf.getKernel(activationKernels[activation] ?? activation, backendName)
   const attrs: NamedAttrMap = { alpha: call.attrs?.["leakyreluAlpha"] ?? 0 }
   const made = next.kernelFunc({
     inputs: { x: before, ...(alpha === undefined ? {} : { alpha }) },
     backend: call.backend,
     attrs,
   })
-  ;(call.backend as { disposeData(id: object): boolean }).disposeData(before.dataId)
+  release(before, call.backend)
   return made
 }
 
-/** For engines whose numbers can be read where they lie. */
-export function checkInPlace(valuesOf: (tensor: TensorInfo, backend: object) => Float32Array): CheckTensor {
-  return (tensor, backend) => {
-    if (!allFinite(valuesOf(tensor, backend))) throw notFinite()
+/** For engines whose numbers can be read and written where they lie. */
+export function checkInPlace(valuesOf: (tensor: TensorInfo, backend: object) => Float32Array): FiniteCheck {
+  return {
+    check(tensor, backend) {
+      if (!allFinite(valuesOf(tensor, backend))) throw notFinite()
+    },
+    relu(tensor, backend) {
+      const values = valuesOf(tensor, backend)
+      for (let index = 0; index < values.length; index++) if ((values[index] as number) < 0) values[index] = 0
+    },
   }
 }
 

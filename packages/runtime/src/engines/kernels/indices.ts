@@ -1,7 +1,7 @@
 /**
  * Ids that a model looks up: each has to be one of its vocabulary.
  *
- *     4294967297 as float32 or int32 is 1 to one engine, and to another -1; row 12 of 10 is zeros on a GPU
+ *     4294967296 is 0 as an int32 on one engine, and on another -1; row 12 of 10 is zeros on a GPU
  *
  * What a kernel would wrap around or read beside its table is the caller's INPUT_INVALID on every engine.
  */
@@ -13,7 +13,8 @@ import { type KernelCall, wrapKernels } from "./wrap.ts"
 /** The numbers of a tensor, in memory that is only read. */
 export type ReadTensor = (tensor: TensorInfo, backend: object) => ArrayLike<number>
 
-const beyondInt32 = 2 ** 31
+/** From here on a float32 stands for more than one whole number: 16777217 has become 16777216 on its way. */
+const beyondFloat32 = 2 ** 24
 
 export function guardIndices(tf: TensorFlow, backendName: string, read: ReadTensor): void {
   wrapKernels(tf, backendName, (name, kernel) => {
@@ -30,7 +31,7 @@ const checks: Readonly<Record<string, (call: KernelCall, read: ReadTensor) => vo
   Cast({ inputs, attrs, backend }, read) {
     const { x } = inputs
     if (x?.dtype === "float32" && attrs?.["dtype"] === "int32")
-      requireEach(read(x, backend), -beyondInt32, beyondInt32 - 1, "an int32 number")
+      requireEach(read(x, backend), 1 - beyondFloat32, beyondFloat32 - 1, "an id that float32 can hold")
   },
   GatherV2({ inputs, attrs, backend }, read) {
     const { x, indices } = inputs

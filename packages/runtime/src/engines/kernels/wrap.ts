@@ -5,7 +5,7 @@
  *
  * A worker opens each engine once, so the change of the library's registry meets nobody else.
  */
-import type { KernelFunc, TensorInfo } from "@tensorflow/tfjs-core"
+import type { KernelFunc, Tensor, TensorInfo } from "@tensorflow/tfjs-core"
 import type { TensorFlow } from "../engine.ts"
 
 export type KernelCall = Parameters<KernelFunc>[0]
@@ -17,6 +17,12 @@ export function wrapKernels(tf: TensorFlow, backend: string, wrap: WrapKernel): 
     tf.unregisterKernel(kernelName, backend)
     tf.registerKernel({ ...config, kernelFunc: wrap(kernelName, kernelFunc) })
   }
+}
+
+/** Some backends answer with tensors that the library keeps count of, others with bare memory. */
+export function release(made: TensorInfo, backend: object): void {
+  if ("dispose" in made) (made as Tensor).dispose()
+  else (backend as { disposeData(id: object): boolean }).disposeData(made.dataId)
 }
 
 /** The tensors a kernel answered with. */

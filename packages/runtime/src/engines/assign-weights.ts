@@ -1,0 +1,73 @@
+/**
+ * Verified weights into the variables of a model: every variable gets one, none is left over, names and shapes agree.
+ *
+ *     variable out/kernel        from "out/kernel", or "sequential/out/kernel" as Keras 3 writes it
+ *     variable lstm/kernel       from "lstm/lstm_cell/kernel", as TensorFlow does since 2.2
+ *     variable dense/kernel      from "dense/0", as a .keras file counts them
+ */
+import type { LayersModel } from "@tensorflow/tfjs-layers"
+import { refused } from "../errors.ts"
+import type { Weight } from "../formats/weights.ts"
+import { describe } from "../tensors.ts"
+import type { TensorFlow } from "./engine.ts"
+
+type Variable = LayersModel["weights"][number]
+
+/** Throws MODEL_REFUSED. */
+export function assignWeights(tf: TensorFlow, model: LayersModel, weights: readonly Weight[]): void {
+  const open = openVariables(model.weights)
+  const byCount = countedNames([...open.keys()])
+  for (const weight of weights) {
+    const name = namesFor(weight.name, byCount).find((candidate) => open.has(candidate))
+    const variable = name === undefined ? undefined : open.get(name)
+    if (name === undefined || variable === undefined)
+      throw refused(`weight ${weight.name} belongs to no layer of the topology`)
+    open.delete(name)
+    assign(tf, variable, weight)
+  }
+  const [missing] = open.keys()
+  if (missing !== undefined) throw refused(`the weight files hold no weight ${missing}`)
+}
+
+function openVariables(variables: readonly Variable[]): Map<string, Variable> {
+  const byName = new Map<string, Variable>()
+  for (const variable of variables) {
+    if (byName.has(variable.originalName)) throw refused(`two layers have a weight ${variable.originalName}`)
+    byName.set(variable.originalName, variable)
+  }
+  return byName
+}
+
+/** "dense/0" to "dense/kernel". */
+function countedNames(names: readonly string[]): Map<string, string> {
+  const counts = new Map<string, number>()
+  return new Map(
+    names.map((name) => {
+      const layer = name.slice(0, name.lastIndexOf("/"))
+      const count = counts.get(layer) ?? 0
+      counts.set(layer, count + 1)
+      return [`${layer}/${count}`, name]
+    }),
+  )
+}
+
+/** What a weight's variable may be called, the likeliest first. */
+function namesFor(name: string, byCount: ReadonlyMap<string, string>): string[] {
+  const parts = name.split("/")
+  return parts.flatMap((_, from) => {
+    const rest = parts.slice(from)
+    const path = rest.join("/")
+    const withoutCell = [...rest.slice(0, -2), ...rest.slice(-1)].join("/")
+    return [path, ...(rest.length > 2 ? [withoutCell] : []), byCount.get(path) ?? path]
+  })
+}
+
+function assign(tf: TensorFlow, variable: Variable, { name, shape, dtype, values }: Weight): void {
+  const wanted = variable.shape
+  const fits = wanted.length === shape.length && wanted.every((size, axis) => size === shape[axis])
+  if (!fits) throw refused(`weight ${name} has the shape ${describe(shape)}, its layer takes ${describe(wanted)}`)
+  if (dtype !== variable.dtype) throw refused(`weight ${name} is ${dtype}, its layer takes ${variable.dtype}`)
+  const tensor = tf.tensor(values(), [...shape], dtype)
+  variable.write(tensor)
+  tensor.dispose()
+}
