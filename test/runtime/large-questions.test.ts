@@ -167,6 +167,14 @@ test("a body of brackets is refused over HTTP, and the next question is answered
   assert.equal((await ask(`{"instances":${rows(1)}}`)).status, 200)
 })
 
+test("400: a question with far more names beside it than questions have", async () => {
+  const beside = (count: number): string => `{"instances":[[1,2]],"beside":[${'{"k":1},'.repeat(count)}1]}`
+  assert.equal((await ask(beside(100))).status, 200)
+  const { status, body } = await ask(beside(maxRows + 64))
+  assert.equal(status, 400)
+  assert.match(body.error, /more names/)
+})
+
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const picture = [{ name: "picture", shape: [null, null], dtype: "float32" }]
 
