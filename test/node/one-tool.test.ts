@@ -43,6 +43,16 @@ const jobs: Readonly<Record<string, Job>> = {
     tool: "retrying, backoffMs",
     elsewhere: {},
   },
+  "worker threads": {
+    sign: /new Worker\(|\bparentPort\b/,
+    tool: "WorkerThread, serveOrders",
+    elsewhere: {},
+  },
+  "flags of V8, which are the host's": {
+    sign: /setFlagsFromString|expose-gc/,
+    tool: "none: freeChunk of the client does without",
+    elsewhere: {},
+  },
   "small requests over HTTP": {
     sign: /import \{[^}]*\brequest\b[^}]*\} from "node:https?"|(?<![.#]|async )\bfetch\(/,
     tool: "HttpClient",

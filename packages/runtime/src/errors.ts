@@ -35,28 +35,9 @@ export function refused(message: string, options?: CodedErrorOptions): RuntimeEr
   return new RuntimeError("MODEL_REFUSED", message, options)
 }
 
-/** An error as it crosses the thread boundary: structured clone would drop class and code. */
-export interface ErrorReport {
-  readonly code: RuntimeErrorCode
-  readonly message: string
-  readonly hint: string | undefined
-  /** What a library said, for whoever looks for the reason; never part of the message. */
-  readonly cause: string | undefined
-}
-
-/** `otherwise` and `message` stand for what is no error of ours. */
-export function reportError(error: unknown, otherwise: RuntimeErrorCode, message: string): ErrorReport {
-  if (!(error instanceof RuntimeError)) return { code: otherwise, message, hint: undefined, cause: messageOf(error) }
-  const cause = error.cause === undefined ? undefined : messageOf(error.cause)
-  return { code: error.code, message: error.message, hint: error.hint, cause }
-}
-
-export function reviveError({ code, message, hint, cause }: ErrorReport): RuntimeError {
-  const options = {
-    ...(hint === undefined ? {} : { hint }),
-    ...(cause === undefined ? {} : { cause: new Error(cause) }),
-  }
-  return new RuntimeError(code, message, options)
+/** `otherwise` and `message` stand for what is no error of ours; what a library said is the cause, never part of the message. */
+export function asRuntimeError(error: unknown, otherwise: RuntimeErrorCode, message: string): RuntimeError {
+  return error instanceof RuntimeError ? error : new RuntimeError(otherwise, message, { cause: error })
 }
 
 export function messageOf(error: unknown): string {

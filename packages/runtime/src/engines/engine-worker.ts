@@ -2,60 +2,76 @@
  * The thread of one model: it opens verified bytes on the first engine that will, then answers one batch after the other.
  * An endless loop or a crash in here takes this thread, not the server.
  */
-import { parentPort } from "node:worker_threads"
-import { type ErrorReport, messageOf, reportError, RuntimeError } from "../errors.ts"
+import { Moved, SerialQueue, serveOrders } from "@weighlock/node"
+import { asRuntimeError, RuntimeError } from "../errors.ts"
 import { answerBody } from "./answer.ts"
 import { EngineLost, EngineUnfit } from "./engine.ts"
 import type { LoadedModel } from "./layers-model.ts"
-import type { Call, LoadReply, LoadRequest, Question, Reply } from "./messages.ts"
+import type { AnswerReply, LoadReply, LoadRequest, LoadStage, PredictReply, Question } from "./messages.ts"
 import { selectEngine } from "./select.ts"
 
-// Libraries chat; stdout is the caller's data. (Reading a worker's streams in the main thread would keep it from ever
-// ending, so the words stop here.)
+// Libraries chat; stdout is the caller's data.
 for (const method of ["debug", "error", "info", "log", "warn"] as const) console[method] = () => undefined
 
 let model: LoadedModel | null = null
-let line: Promise<void> = Promise.resolve() // one at a time: a device shared by two batches serves neither faster
+let isThreadLost = false
+const queue = new SerialQueue() // a device shared by two batches serves neither faster
 
-parentPort?.on("message", (call: Call) => {
-  line = line.then(() => answer(call))
-})
+serveOrders((request: LoadRequest | Question, tell: (stage: LoadStage) => void) =>
+  queue.run<unknown>(() => (request.kind === "load" ? load(request, tell) : ask(request))),
+)
 
 /** Part of every Node, but declared only in the DOM's types. */
 declare const WebAssembly: { readonly RuntimeError: new () => Error }
 
-async function answer({ id, request }: Call): Promise<void> {
+async function load(request: LoadRequest, tell: (stage: LoadStage) => void): Promise<LoadReply> {
   try {
-    if (request.kind === "load") return send({ id, value: await load(id, request) })
-    await answerQuestion(id, request)
+    const selected = await selectEngine(request, tell)
+    model = selected.model
+    return { engine: selected.report, inputs: model.inputs, outputs: model.outputs }
   } catch (error) {
-    send({ id, error: request.kind === "load" ? loadFailure(error) : predictFailure(error) })
-    if (request.kind !== "load" && isLost(error)) throw error // ends the thread
+    throw asRuntimeError(error, "MODEL_REFUSED", "the model can't be loaded, for a reason that is no error of ours")
   }
 }
 
-async function answerQuestion(id: number, question: Question): Promise<void> {
+async function ask(question: Question): Promise<Moved<PredictReply | AnswerReply>> {
+  if (isThreadLost) return await new Promise(() => undefined) // the end of the thread is the answer
+  try {
+    return await answer(question)
+  } catch (error) {
+    if (isLost(error)) endThread(error)
+    throw predictFailure(error)
+  }
+}
+
+async function answer(question: Question): Promise<Moved<PredictReply | AnswerReply>> {
   if (!model) throw new RuntimeError("UNAVAILABLE", "no model is loaded")
   if (question.kind === "answer") {
-    const value = await answerBody(model, question)
-    return send({ id, value }, [value.buffer])
+    const body = await answerBody(model, question)
+    return new Moved(body, [body.buffer])
   }
-  const value = await model.predict(question.inputs)
-  send(
-    { id, value },
-    value.map(({ data }) => data.buffer),
+  const outputs = await model.predict(question.inputs)
+  return new Moved(
+    outputs,
+    outputs.map(({ data }) => data.buffer),
   )
 }
 
-function loadFailure(error: unknown): ErrorReport {
-  return reportError(error, "MODEL_REFUSED", "the model can't be loaded, for a reason that is no error of ours")
+/** Once the answer is on its way. */
+function endThread(error: unknown): void {
+  isThreadLost = true
+  setImmediate(() => {
+    throw error
+  })
 }
 
 // The model answered a rehearsal, so it is this input (say, a word outside the vocabulary), unless memory ran out.
-function predictFailure(error: unknown): ErrorReport {
-  if (!isOutOfMemory(error)) return reportError(error, "INPUT_INVALID", "the engine can't compute this question")
-  const message = "the engine has no memory for this question"
-  return { code: "TOO_LARGE", message, hint: "ask with fewer rows, or smaller ones", cause: messageOf(error) }
+function predictFailure(error: unknown): RuntimeError {
+  if (!isOutOfMemory(error)) return asRuntimeError(error, "INPUT_INVALID", "the engine can't compute this question")
+  return new RuntimeError("TOO_LARGE", "the engine has no memory for this question", {
+    cause: error,
+    hint: "ask with fewer rows, or smaller ones",
+  })
 }
 
 function isOutOfMemory(error: unknown): boolean {
@@ -66,14 +82,4 @@ function isOutOfMemory(error: unknown): boolean {
 // After an abort inside WebAssembly its memory is as unknown as after a full one, and it never shrinks again.
 function isLost(error: unknown): boolean {
   return error instanceof EngineLost || error instanceof EngineUnfit || error instanceof WebAssembly.RuntimeError
-}
-
-function send(reply: Reply, transfer: ArrayBuffer[] = []): void {
-  parentPort?.postMessage(reply, transfer)
-}
-
-async function load(id: number, request: LoadRequest): Promise<LoadReply> {
-  const selected = await selectEngine(request, (stage) => send({ id, stage }))
-  model = selected.model
-  return { engine: selected.report, inputs: model.inputs, outputs: model.outputs }
 }

@@ -1,5 +1,4 @@
 /** What crosses between a model and its engine's thread. Bytes and tensors are transferred, not copied. */
-import type { ErrorReport } from "../errors.ts"
 import type { TensorData, TensorSpec } from "../tensors.ts"
 import type { EngineReport } from "./engine.ts"
 
@@ -38,15 +37,5 @@ export type AnswerReply = Uint8Array<ArrayBuffer>
 
 export type Question = PredictRequest | AnswerRequest
 
-export interface Call {
-  readonly id: number
-  readonly request: LoadRequest | Question
-}
-
 /** How far a load has come: an engine is being tried, or asked the golden example. */
 export type LoadStage = "engine" | "golden"
-
-export type Reply =
-  | { readonly id: number; readonly stage: LoadStage }
-  | { readonly id: number; readonly value: LoadReply | PredictReply | AnswerReply }
-  | { readonly id: number; readonly error: ErrorReport }

@@ -101,7 +101,7 @@ export class Supervisor {
   }
 
   #next(): void {
-    if (this.#isBusy || this.#failure || this.#engine.link.ended) return
+    if (this.#isBusy || this.#failure || this.#engine.link.hasEnded) return
     const next = this.#take()
     if (next === null) return
     this.#isBusy = true
