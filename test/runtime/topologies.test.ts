@@ -240,7 +240,32 @@ test("Keras 3: what it names otherwise, or leaves to a default", async () => {
 test("Keras 3: its hard sigmoid is another", async () => {
   const saved = await save(sequence(dense(2, { inputShape: [3], activation: "hardSigmoid" })))
   await (await loadVerified(filesOf(saved))).dispose()
-  await assert.rejects(loadVerified(filesOf(asKeras3(saved, "sequential"))), { code: "MODEL_REFUSED" })
+  for (const spelling of ["hard_sigmoid", "hardSigmoid"]) {
+    saved.json.modelTopology.config.layers[0].config.activation = spelling
+    await assert.rejects(loadVerified(filesOf(asKeras3(saved, "sequential"))), { code: "MODEL_REFUSED" })
+  }
+})
+
+test("a recurrent layer that names no recurrent activation has Keras's, which is not the library's", async () => {
+  for (const make of [layers.lstm, layers.gru]) {
+    const options = {
+      units: 2,
+      inputShape: [3, 2],
+      recurrentActivation: "sigmoid",
+      recurrentInitializer: "glorotUniform",
+    }
+    const source = sequence(make(options as Any))
+    const saved = await save(source)
+    delete saved.json.modelTopology.config.layers[0].config.recurrent_activation
+    await answersAs(source, saved)
+  }
+})
+
+test("mixed precision by name: everything is computed in full precision", async () => {
+  const source = sequence(dense(2, { inputShape: [3] }))
+  const saved = await save(source)
+  saved.json.modelTopology.config.layers[0].config.dtype = "mixed_float16"
+  await answersAs(source, saved)
 })
 
 const notOurs: Record<string, (json: ModelJson) => void> = {

@@ -26,6 +26,7 @@ function normaliseFields(object: JsonObject): JsonObject {
   const isObject = object["class_name"] !== undefined
   const fields = Object.entries(object).flatMap(([key, value]): [string, JsonValue][] => {
     if (isObject && bookkeeping.has(key)) return []
+    if (key === "dtype" && typeof value === "string") return [[key, computedIn(value)]]
     return [[key, trainingOnly.test(key) ? null : normaliseObjects(value)]]
   })
   const normalised = Object.fromEntries(fields)
@@ -47,11 +48,15 @@ function requireKerasOwn({ class_name: name, module, registered_name: registered
 }
 
 // Mixed policies compute in half precision and keep their weights in full: here all is full.
+function computedIn(policy: string): string {
+  return policy.startsWith("mixed_") ? "float32" : policy
+}
+
 function dtypeOf({ class_name: name, config }: JsonObject): string | null {
   if (name !== "DTypePolicy" && name !== "Policy") return null
   const dtype = typeof config === "object" && config !== null && !Array.isArray(config) ? config["name"] : undefined
   if (typeof dtype !== "string") throw refused(`a ${name} names no type`)
-  return dtype.startsWith("mixed_") ? "float32" : dtype
+  return computedIn(dtype)
 }
 
 function functionOf({ class_name: name, config, module }: JsonObject): string | null {
@@ -63,8 +68,18 @@ const renamed: Readonly<Record<string, readonly [from: string, to: string]>> = {
   LeakyReLU: ["negative_slope", "alpha"],
 }
 
+/** Keras's defaults where the library has others. */
+const defaults: Readonly<Record<string, readonly [setting: string, value: JsonValue]>> = {
+  GRU: ["recurrent_activation", "sigmoid"],
+  GRUCell: ["recurrent_activation", "sigmoid"],
+  LSTM: ["recurrent_activation", "sigmoid"],
+  LSTMCell: ["recurrent_activation", "sigmoid"],
+  Softmax: ["axis", -1],
+}
+
 function renameSettings({ class_name: name, config }: JsonObject): void {
-  if (name === "Softmax" && isFields(config)) config["axis"] ??= -1 // the library's own default is another
+  const [setting, value] = (typeof name === "string" && Object.hasOwn(defaults, name) && defaults[name]) || []
+  if (setting !== undefined && value !== undefined && isFields(config)) config[setting] ??= value
   const [from, to] = (typeof name === "string" && Object.hasOwn(renamed, name) && renamed[name]) || []
   if (from === undefined || to === undefined || !isFields(config)) return
   if (config[from] === undefined || config[to] !== undefined) return

@@ -47,7 +47,8 @@ export function openTopology(value: JsonValue | undefined): Topology {
 function requireSameActivations(value: JsonValue): void {
   if (typeof value !== "object" || value === null) return
   for (const item of Object.values(value)) {
-    if (item === "hard_sigmoid") throw refused("hard_sigmoid of Keras 3 is not the one that tfjs-layers computes")
+    if (item === "hard_sigmoid" || item === "hardSigmoid")
+      throw refused("hard_sigmoid of Keras 3 is not the one that tfjs-layers computes")
     requireSameActivations(item)
   }
 }

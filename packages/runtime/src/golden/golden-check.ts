@@ -84,7 +84,12 @@ function isClose(found: number | boolean, expected: Expected, tolerance: number)
   return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected))
 }
 
+function wordFor(expected: Expected): string {
+  if (expected === null) return "null"
+  return typeof expected === "object" ? "an object" : `a ${typeof expected}`
+}
+
 function otherForm(expected: Expected, at: string): RuntimeError {
-  const what = Array.isArray(expected) ? `a list of ${expected.length}` : `a ${typeof expected}`
+  const what = Array.isArray(expected) ? `a list of ${expected.length}` : wordFor(expected)
   return refused(`${goldenOutput} has ${what} at ${at}, which is not the form of this model's answer`)
 }
