@@ -37,7 +37,7 @@ async function serve(context: Context, references: readonly string[], flags: Ser
   const wanted = namedReferences(references)
   const port = portOf(flags.port)
   const maxRows = countOf("--max-rows", flags.maxRows)
-  const predictTimeout = 1000 * parseSeconds(flags.predictTimeout)
+  const predictTimeout = timeoutOf("--predict-timeout", flags.predictTimeout)
   const { loadModel, serveModels } = await import("@weighlock/runtime")
   const models: { name: string; model: Awaited<ReturnType<typeof loadModel>> }[] = []
   try {
@@ -109,6 +109,14 @@ function namedReferences(references: readonly string[]): Map<string, string> {
 function countOf(flag: string, text: string): number {
   if (!/^[1-9]\d{0,14}$/.test(text)) throw usage(`${flag} ${JSON.stringify(text)} is not a whole number from 1`)
   return Number(text)
+}
+
+/** In milliseconds. What a timer of Node cannot hold would run out at once. */
+function timeoutOf(flag: string, text: string): number {
+  const milliseconds = 1000 * parseSeconds(text)
+  if (milliseconds < 1 || milliseconds >= 2 ** 31)
+    throw usage(`${flag} ${JSON.stringify(text)} is not a time from 1s to 24d`)
+  return milliseconds
 }
 
 export function portOf(text: string): number {
