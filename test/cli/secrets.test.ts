@@ -43,6 +43,12 @@ const locked = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase
 const chars = (count: number): string => randomBytes(count).toString("hex").slice(0, count)
 const pieces = (...each: readonly string[]): string => each.join("")
 const begin = (label: string): string => `-----BEGIN ${label}-----`
+const safetensors = (header: unknown, mebibytes: number): Buffer => {
+  const text = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  return Buffer.concat([length, text, randomBytes(mebibytes * 2 ** 20)])
+}
 const body64 = `${randomBytes(48).toString("base64")}\n`
 
 const keys: Files = {
@@ -72,6 +78,8 @@ const keys: Files = {
   "page.xml": `<key>${rsaPem.replaceAll("\n", "&#10;")}</key>`,
   "key.tar": Buffer.concat([Buffer.alloc(512, "\0"), Buffer.from(rsaPem), Buffer.alloc(2048)]),
   "packed.yaml": `client-key: ${Buffer.from(rsaPem).toString("base64")}\n`,
+  "packed1.json": `{"x":"${Buffer.from(`:${rsaPem}`).toString("base64")}"}`,
+  "packed2.json": `{"x":"${Buffer.from(`::${rsaPem}`).toString("base64")}"}`,
   "late.json": `{"vocabulary":[${'"token",\n'.repeat(400_000)}"${pem.replaceAll("\n", "\\n")}"]}`,
   "late.bin": Buffer.concat([randomBytes(3 * 2 ** 20), Buffer.from(rsaPem), randomBytes(2 ** 20)]),
   "across.txt": "x".repeat(2 ** 20 - 40) + rsaPem + "x".repeat(2 ** 20),
@@ -113,6 +121,18 @@ const credentials: Files = {
   "slack.toml": `token = "${pieces("xoxb-", "1".repeat(12), "-", chars(24))}"\n`,
   "openai.txt": `${pieces("sk-proj-", chars(48))}\n`,
   "settings.sh": `WEIGHLOCK_TOKEN=${chars(32)}\n`,
+  "lines.ipynb": String.raw`{"source":["import os\n${pieces("hf_", chars(34))}\n"]}`,
+  "tabs.json": String.raw`{"a":"x\t${pieces("ghp_", chars(36))}"}`,
+  "quoted.js": String.raw`a = "\u0022${pieces("hf_", chars(34))}\u0022"`,
+  "hex.py": String.raw`a = "\x22${pieces("hf_", chars(34))}\x22"`,
+  "model.safetensors": safetensors({ __metadata__: { token: pieces("hf_", chars(34)) } }, 2),
+  "late.safetensors": safetensors({ a: "x".repeat(200_000), token: pieces("hf_", chars(34)) }, 2),
+  "old/.npmrc": `_auth = ${Buffer.from("me:secret").toString("base64")}\n`,
+  "older/.npmrc": `username=me\n_password="${Buffer.from("secret12").toString("base64")}"\n`,
+  "mirrored.csv": `Secret,Id\n${randomBytes(30).toString("base64")},${pieces("AKIA", "ABCDEFGH".repeat(2))}\n`,
+  "mirrored.tfvars": `secret_key = "${randomBytes(30).toString("base64")}"\naccess_key = "${pieces("AKIA", "ABCDEFGH".repeat(2))}"\n`,
+  "sas.txt": `https://a.blob.example/m?sv=2024-11-04&ss=b&se=2027-01-01&sig=${encodeURIComponent(randomBytes(32).toString("base64"))}\n`,
+  "sas.json": String.raw`{"url":"https://a.example/m?sig=${encodeURIComponent(randomBytes(32).toString("base64"))}\u0026sv=2024-11-04"}`,
 }
 
 for (const [kind, files] of Object.entries({ keys, credentials })) {
@@ -180,6 +200,9 @@ const harmless: Files = {
     "os.environ['WEIGHLOCK_TOKEN'] = get_token()",
     "secret_access_key = config['aws']['secret_access_key']",
     'token = "hf_" + "x" * 34',
+    "_auth = Oauth2Client",
+    "_password = getpass()",
+    "url = f'{base}?sv=2024-11-04&sig={signature}'",
   ].join("\n"),
   ".github/workflows/ci.yml": "env:\n  WEIGHLOCK_TOKEN: ${{ secrets.WEIGHLOCK_TOKEN }}\n",
   "ci/ci.yml": "env:\n  HF_TOKEN: ${{ secrets.HF_TOKEN }}\n  WEIGHLOCK_TOKEN: ${{ secrets.WEIGHLOCK_TOKEN }}\n",

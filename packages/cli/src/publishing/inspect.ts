@@ -1,7 +1,7 @@
 /**
  * Looks into every file before anything is signed: secrets are refused, pickles and what is not there are warned of.
  *
- * A text is read to its end. Binary files are read whole as long as they are small together, and at both ends beyond:
+ * A text is read to its end, and the first MiB of anything else as if it were one. Binary files are read whole as long as they are small together, and at both ends beyond:
  * weights are most of what is published, and to read them twice would make a publish half as fast.
  */
 import type { FileHandle } from "node:fs/promises"
@@ -113,6 +113,9 @@ async function secretIn(file: FileHandle, start: Buffer, size: number, whole: bo
     return secretByForm(all) ?? secretInText(textOf(all, start))
   }
   const isText = !start.includes(0) || isUtf16(start)
+  // Formats of weights begin with a text of their own: the JSON of safetensors, the metadata of GGUF and ONNX.
+  const inHead = isText ? null : secretInText((await readAt(file, 0, maxKeyFile)).toString("latin1"))
+  if (inHead !== null) return inHead
   if (!isText && !whole) return keyInBytes(start) ?? keyInBytes(await readAt(file, size - edge, edge))
   for (let at = 0; at < size - keySpan; at += block - keySpan) {
     const bytes = await readAt(file, at, Math.min(block, size - at))

@@ -5,7 +5,8 @@
  *     {"kty":"OKP","crv":"Ed25519","x":"…","d":"…"}            a private key (JWK)
  *     aws_secret_access_key = …
  *
- * A token counts only where no letter or digit touches it, so that none is found inside base64. A text is read once for
+ * A token counts only where no letter or digit touches it, so that none is found inside base64; what an escape
+ * ends with (`\n`) is none. A text is read once for
  * the words that rules begin with, and only those rules are asked: a vocabulary of 10 MB takes 20 ms.
  */
 import { findPrivateKey, keyNeedles } from "./pem.ts"
@@ -17,6 +18,9 @@ interface Rule {
   readonly words: readonly string[]
   readonly found: (text: string) => boolean
 }
+
+// The `n` of `\n` and the digits of `\u0022` are letters only to who does not read the escape.
+const tokenStart = String.raw`(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})|(?<=\\x[0-9a-fA-F]{2}))`
 
 const secretWords = ["secret", "Secret", "SECRET"]
 const rules: readonly Rule[] = [
@@ -65,6 +69,26 @@ const rules: readonly Rule[] = [
     ["AKIA", "ASIA"],
     /(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}[^]{1,200}?secret\w*["']?\s*(?:=>|[=:])\s*["']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])/gi,
   ),
+  value(
+    "an AWS secret key",
+    ["AKIA", "ASIA"],
+    /(?<![A-Za-z0-9/+])([A-Za-z0-9/+]{40})[\s"',;:|]{1,20}(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])/g,
+  ),
+  value(
+    "an AWS secret key",
+    ["AKIA", "ASIA"],
+    /secret\w*["']?\s*(?:=>|[=:])\s*["']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])[^]{1,200}?(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])/gi,
+  ),
+  value(
+    "a shared access signature for Azure",
+    ["sig="],
+    /(?<![A-Za-z0-9])sv=\d{4}-\d\d-\d\d[^\s"'<>]{0,500}?(?:[&;]|\\u0026)sig=([A-Za-z0-9%+/]{40,})/g,
+  ),
+  value(
+    "a shared access signature for Azure",
+    ["sig="],
+    /(?<![A-Za-z0-9])sig=([A-Za-z0-9%+/]{40,})[^\s"'<>]{0,500}?(?:[&;]|\\u0026)sv=\d{4}-\d\d-\d\d/g,
+  ),
   setting(
     "a token of a Weighlock registry",
     ["WEIGHLOCK_TOKEN", "weighlock_token"],
@@ -76,6 +100,13 @@ const rules: readonly Rule[] = [
     ["_auth", "_password"],
     /^\s*(?:(?:\/\/[^\s=]+:)?_authToken|\/\/[^\s=]+:_(?:auth|password))\s*=\s*"?([^\s"$]{8,})/gm,
   ),
+  // As npm wrote them before 7, for whatever registry is set; source text has names like these.
+  {
+    what: "credentials for an npm registry",
+    words: ["_auth", "_password"],
+    found: (text) =>
+      [...text.matchAll(/^\s*_(auth|password)\s*=\s*"?([A-Za-z0-9+/]{8,}={0,2})"?\s*$/gm)].some(isNpmValue),
+  },
   value("a WireGuard key", ["PrivateKey"], /^\s*PrivateKey\s*=\s*([A-Za-z0-9+/]{43}=)\s*$/gm),
   // JSON may stand in a string, with its quotes escaped.
   all("a private key (JWK)", "kty", json("kty", '\\\\?"(?:EC|RSA|OKP|AKP)'), json("(?:d|priv)", '\\\\?"[\\w-]{16,}')),
@@ -139,7 +170,7 @@ function escape(word: string): string {
 }
 
 function token(what: string, words: readonly string[], pattern: string): Rule {
-  return value(what, words, new RegExp(`(?<![A-Za-z0-9_-])(?:${pattern})(?![A-Za-z0-9])`, "g"))
+  return value(what, words, new RegExp(`${tokenStart}(?:${pattern})(?![A-Za-z0-9])`, "g"))
 }
 
 /** The first group is the secret itself, which must not be a placeholder; without a group it is all of the match. */
@@ -154,6 +185,13 @@ function value(what: string, words: readonly string[], pattern: RegExp): Rule {
 /** `NAME=value`, `name: "value"`, `"name": "value"` */
 function setting(what: string, words: readonly string[], name: string, pattern: string): Rule {
   return value(what, words, new RegExp(`(?:${name})\\\\?["']?\\s*(?:=>|[=:])\\s*\\\\?["']?(${pattern})`, "gi"))
+}
+
+/** `_auth` is the base64 of `name:password`, `_password` that of a password. */
+function isNpmValue([, name, text = ""]: RegExpExecArray): boolean {
+  if (text.length % 4 !== 0 || isPlaceholder(text)) return false
+  const plain = Buffer.from(text, "base64").toString("latin1")
+  return /^[ -~]+$/.test(plain) && (name === "password" || plain.includes(":"))
 }
 
 function all(what: string, word: string, ...patterns: readonly RegExp[]): Rule {

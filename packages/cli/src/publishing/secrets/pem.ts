@@ -13,10 +13,11 @@ import { isPlaceholder } from "./placeholder.ts"
 export const keySpan = 4096
 
 /** What a private key's text cannot be without, for a quick search. */
-export const keyNeedles: readonly string[] = ["PRIVATE KEY", "LS0tLS1CRUdJTi"]
+export const keyNeedles: readonly string[] = ["PRIVATE KEY", "LS0tLS1CRUdJTi", "LS0tQkVHSU4g", "LS0tLUJFR0lO"]
 
 const begin = /-----BEGIN ((?:[A-Z0-9]+ )*)PRIVATE KEY(?: BLOCK)?-----|---- BEGIN (SSH2 ENCRYPTED )PRIVATE KEY ----/g
-const packed = /LS0tLS1CRUdJTi[A-Za-z0-9+/]{32,}/g
+// `-----BEGIN ` in base64, behind a multiple of three bytes, one more, and two more.
+const packed = /(?:LS0tLS1CRUdJTi|LS0tQkVHSU4g|LS0tLUJFR0lO)[A-Za-z0-9+/]{32,}/g
 const fullLine = 40
 
 /** What kind of key is there, or `null`. */
