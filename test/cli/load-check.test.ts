@@ -262,6 +262,23 @@ test("--golden: a folder golden that is a link elsewhere is not written into", a
   assert.notEqual((await refusal("--golden", "question.json", "--exclude", "golden")).code, "none")
   assert.ok(!existsSync(cli.path("outside/input.json")))
 })
+for (const [what, ignored, ...more] of [
+  ["a rule about the folder", "golden\n"],
+  ["a rule about files", "*.json\n!model.json\n"],
+  ["a rule about the answer", "/golden/output.json\n"],
+  ["--exclude", "", "--exclude", "golden"],
+] as const)
+  test(`--golden with ${what} that leaves it out: USAGE, rehearsed or not, and nothing is written`, async () => {
+    model(sum)
+    if (more.length > 0) mkdirSync(cli.path("model/golden"))
+    else writeFileSync(cli.path("model/.weighlockignore"), ignored)
+    writeFileSync(cli.path("question.json"), question)
+    const golden = ["--golden", "question.json", ...more]
+    for (const command of [["publish", "--dry-run"], ["publish"], ["sign", "-o", "no.json"]])
+      assert.deepEqual(await cli.refusal(...command, "model", ...as, ...golden), { exit: 2, code: "USAGE" })
+    for (const name of ["input", "output"]) assert.ok(!existsSync(cli.path(`model/golden/${name}.json`)))
+    assert.equal(existsSync(cli.path("model/golden")), more.length > 0)
+  })
 test("--golden: no question, one of another shape, one too large, no file, a format nobody loads, an envelope of others", async () => {
   model(sum)
   const cases: readonly (readonly [string, string, number])[] = [

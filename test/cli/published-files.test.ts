@@ -278,3 +278,45 @@ test("--follow-symlinks publishes a snapshot of a Hub cache, verifies it, and pu
   symlinkSync("../../../../reg/trust.json", cli.path(snapshot, "x.json"))
   assert.deepEqual(await cli.refusal(...publish, "--follow-symlinks"), { exit: 11, code: "MANIFEST_INVALID" })
 })
+
+const otherNames: Readonly<Record<string, readonly [target: string, ignored: string, ...more: string[]]>> = {
+  "gc.txt": [".git/config", ""],
+  "gc-deep.txt": ["sub/.git/config", ""],
+  "log.txt": ["logs/a.txt", "logs/\n"],
+  "file.txt": ["sub/b.txt", "/sub/b.txt\n"],
+  folder: ["sub", "/sub/b.txt\n"],
+  git: [".git", ""],
+  "excluded.txt": ["sub/b.txt", "", "--exclude", "sub/b.txt"],
+  "nested/x": ["../sub/later/c.txt", "", "--exclude", "sub/later"],
+}
+for (const [link, [target, ignored, ...more]] of Object.entries(otherNames))
+  test(`--follow-symlinks: ${link} -> ${target}, which is left out, is refused by name, or taken with --include`, async () => {
+    model(["a", ".git/config", "sub/b.txt", "sub/later/c.txt", "sub/.git/config", "logs/a.txt"])
+    write("sub/later/.weighlockignore", "c.txt\n")
+    if (ignored !== "") write(".weighlockignore", ignored)
+    mkdirSync(dirname(cli.path("model", link)), { recursive: true })
+    symlinkSync(target, cli.path("model", link))
+    const { code, stdout } = await cli.run("sign", "model", ...as, "--json", "--follow-symlinks", ...more)
+    const { error } = JSON.parse(stdout) as { error?: { code: string; message: string } }
+    assert.deepEqual([code, error?.code], [11, "MANIFEST_INVALID"])
+    assert.ok(error?.message.includes(link) && error.message.includes("left out"), error?.message)
+    if (link.includes(".txt")) {
+      const { files } = await dryRun("--follow-symlinks", "--include", link, ...more)
+      assert.ok(paths(files).includes(link))
+    }
+  })
+test("--follow-symlinks: a link to what is taken is taken; one to an environment file is one", async () => {
+  model(["a", "sub/b.txt", "sub/c/d.txt", ".env"])
+  symlinkSync("sub/b.txt", cli.path("model/b.txt"))
+  symlinkSync("sub/c", cli.path("model/c"))
+  const all = [".env", "a", "b.txt", "c/d.txt", "sub/b.txt", "sub/c/d.txt"]
+  const follow = ["--follow-symlinks", "--include", ".env"]
+  assert.deepEqual(paths((await dryRun(...follow)).files), all)
+  symlinkSync(".env", cli.path("model/settings.txt"))
+  assert.deepEqual(await cli.refusal("sign", "model", ...as, ...follow), { exit: 7, code: "SECRET_FOUND" })
+  assert.deepEqual(await cli.refusal("sign", "model/settings.txt", ...as, "--follow-symlinks"), {
+    exit: 7,
+    code: "SECRET_FOUND",
+  })
+  assert.equal((await dryRun(...follow, "--include", "settings.txt")).files.length, all.length + 1)
+})

@@ -5,6 +5,7 @@
  * weights are most of what is published, and to read them twice would make a publish half as fast.
  */
 import type { FileHandle } from "node:fs/promises"
+import { sep } from "node:path"
 import { ManifestError } from "@weighlock/manifest"
 import type { FoundFile } from "@weighlock/manifest/node"
 import { counted } from "../describe.ts"
@@ -93,7 +94,9 @@ async function inspectFile({ name, path, size }: FoundFile, whole: boolean): Pro
   const file = await openFile(path)
   try {
     const start = await readAt(file, 0, Math.min(size, edge))
-    const secret = secretByName(name, size) ?? (await secretIn(file, start, size, whole))
+    // Where a link was followed, the path is that of the file itself: `settings.txt -> .env`.
+    const byName = secretByName(name, size) ?? secretByName(path.split(sep).join("/"), size)
+    const secret = byName ?? (await secretIn(file, start, size, whole))
     return { secret, warning: warningOf(name, start) }
   } finally {
     await file.close()

@@ -33,8 +33,9 @@ export interface Prepared {
 
 /** Throws USAGE, SECRET_FOUND, MODEL_REFUSED, MANIFEST_INVALID, CONFLICT …; then nothing was written. */
 export async function prepare(context: Context, folder: string, flags: PrepareFlags): Promise<Prepared> {
-  const { exclude, ...taken } = await takeFolder(context, folder, flags)
+  const { exclude, whyNot, ...taken } = await takeFolder(context, folder, flags)
   if (flags.golden === undefined) return { taken: await checked(taken, flags), exclude, close: () => Promise.resolve() }
+  requireGoldenTaken(whyNot)
   // The example that is there may be the one half of what --golden makes whole.
   const plain = await checked({ ...taken, files: taken.files.filter(({ name }) => !goldenNames.has(name)) }, flags)
   await inspect([await questionFile(context.path(flags.golden))], new Set(), context.io.signal)
@@ -55,6 +56,15 @@ export async function prepareSigned(
   return await checked(await takeSigned(context, folder, manifest, flags), flags)
 }
 
+/** Asked before anything is written, so that a rehearsal is refused as the real one is. */
+function requireGoldenTaken(whyNot: (name: string) => string | null): void {
+  for (const name of goldenNames) {
+    const why = whyNot(name)
+    if (why !== null)
+      throw usage(`${name} would be left out of the model (${why})`, "take it out of .weighlockignore and --exclude")
+  }
+}
+
 async function checked(taken: Taken, { loadCheck }: PrepareFlags): Promise<Taken> {
   if (loadCheck) return { ...taken, loadable: await checkLoads(taken) }
   return taken.format === "other" ? { ...taken, loadable: false } : taken
@@ -69,11 +79,7 @@ async function questionFile(path: string): Promise<FoundFile> {
 /** The two files are written into the folder, and it is listed again. */
 async function joined(context: Context, folder: string, flags: PrepareFlags, golden: Golden): Promise<Prepared> {
   await writeGolden(folder, golden)
-  const { exclude, ...taken } = await takeFolder(context, folder, flags)
-  const names = new Set(taken.files.map(({ name }) => name))
-  for (const { name } of golden.files)
-    if (!names.has(name))
-      throw usage(`${name} is left out of the model`, "take it out of .weighlockignore and --exclude")
+  const { exclude, whyNot: _, ...taken } = await takeFolder(context, folder, flags)
   context.out.note(becomePublic(golden, "are written into the model and become public with it"))
   return { taken: { ...(await checked(taken, flags)), golden: golden.engine }, exclude, close: () => Promise.resolve() }
 }

@@ -27,7 +27,7 @@ export async function takeFolder(
   context: Context,
   folder: string,
   flags: TakeFlags,
-): Promise<Taken & { readonly exclude: readonly string[] }> {
+): Promise<Taken & { readonly exclude: readonly string[]; readonly whyNot: Listing["whyNot"] }> {
   const exclude = await plainPaths(folder, flags.exclude, "exclude")
   const include = await plainPaths(folder, flags.include, "include")
   for (const path of include) if (exclude.includes(path)) throw usage(`${path} is both included and excluded`)

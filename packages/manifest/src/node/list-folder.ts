@@ -7,7 +7,7 @@
  *     shard.bin -> …      refused, or followed to a file of the same folder (see symlinks.ts)
  */
 import { lstat, readdir, stat } from "node:fs/promises"
-import { basename, join } from "node:path"
+import { basename, join, sep } from "node:path"
 import {
   CodedError,
   compareUtf8,
@@ -56,6 +56,8 @@ export interface Listing {
   readonly files: readonly FoundFile[]
   /** Sorted by UTF-8 bytes; none below another. */
   readonly leftOut: readonly LeftOut[]
+  /** Why a file of this name is left out, or would be if it were there; `null` where it is taken. */
+  readonly whyNot: (name: string) => string | null
 }
 
 /** Folders that are entered where links are followed: few that link to one another are endlessly many. */
@@ -79,9 +81,11 @@ export async function listFolder(root: string, options: ListOptions = {}): Promi
       "MANIFEST_INVALID",
       `${root} holds no files${walk.leftOut.length === 0 ? "" : " that are not left out"}`,
     )
+  walk.requireNoOtherNames()
   const files = walk.files.toSorted((a, b) => compareUtf8(a.name, b.name))
   requireDistinctPaths(files.map(({ name }) => name))
-  return { files, leftOut: walk.leftOut.toSorted((a, b) => compareUtf8(a.path, b.path)) }
+  const leftOut = walk.leftOut.toSorted((a, b) => compareUtf8(a.path, b.path))
+  return { files, leftOut, whyNot: (name) => walk.whyNot(name) }
 }
 
 class Walk {
@@ -109,6 +113,30 @@ class Walk {
 
   async takeAll(): Promise<void> {
     await this.#enter({ path: this.#root, prefix: "", above: this.#bounds === null ? [] : [this.#bounds.root] })
+  }
+
+  whyNot(name: string): string | null {
+    const folders = name.split("/").map((_, at, all) => all.slice(0, at).join("/"))
+    const left = folders.slice(1).reduce<string | null>((above, folder) => this.#whyNot(folder, true, above), null)
+    return this.#whyNot(name, false, left)
+  }
+
+  /** What a publisher leaves out must not be taken by way of a link: `settings.txt -> .git/config`. */
+  requireNoOtherNames(): void {
+    if (this.#bounds === null || this.#rules === undefined) return
+    const top = this.#bounds.root + sep
+    for (const { name, path } of this.files) {
+      const own = path.startsWith(top) ? path.slice(top.length).split(sep).join("/") : name
+      if (own === name || this.#rules.wants(name)) continue
+      const why = this.whyNot(own)
+      if (why !== null)
+        throw notTaken(
+          join(this.#root, name),
+          name,
+          `is by a symbolic link ${own}, which is left out (${why})`,
+          "take it with --include",
+        )
+    }
   }
 
   /** `left` says why all of it is left out but for what is wanted. */
