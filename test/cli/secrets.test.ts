@@ -239,6 +239,10 @@ test("what only looks like one is published: public keys, certificates, vocabula
   model(harmless)
   assert.equal(await refusedPaths(), "")
 })
+test("a text of blank lines is searched in time that grows with it, not with its square", async () => {
+  model({ "blank.txt": `_auth PrivateKey kind:\n${"\n".repeat(4 * 2 ** 20)}` })
+  assert.equal(await refusedPaths(), "")
+})
 test("thousands of small random files: none is taken for a key", async () => {
   model(Object.fromEntries(Array.from({ length: 4000 }, (_, i) => [`w/${i}.bin`, randomBytes(64 + (i % 512))])))
   assert.equal(await refusedPaths(), "")

@@ -98,16 +98,16 @@ const rules: readonly Rule[] = [
   value(
     "credentials for an npm registry",
     ["_auth", "_password"],
-    /^\s*(?:(?:\/\/[^\s=]+:)?_authToken|\/\/[^\s=]+:_(?:auth|password))\s*=\s*"?([^\s"$]{8,})/gm,
+    /^[ \t]*(?:(?:\/\/[^\s=]+:)?_authToken|\/\/[^\s=]+:_(?:auth|password))\s*=\s*"?([^\s"$]{8,})/gm,
   ),
   // As npm wrote them before 7, for whatever registry is set; source text has names like these.
   {
     what: "credentials for an npm registry",
     words: ["_auth", "_password"],
     found: (text) =>
-      [...text.matchAll(/^\s*_(auth|password)\s*=\s*"?([A-Za-z0-9+/]{8,}={0,2})"?\s*$/gm)].some(isNpmValue),
+      [...text.matchAll(/^[ \t]*_(auth|password)\s*=\s*"?([A-Za-z0-9+/]{8,}={0,2})"?\s*$/gm)].some(isNpmValue),
   },
-  value("a WireGuard key", ["PrivateKey"], /^\s*PrivateKey\s*=\s*([A-Za-z0-9+/]{43}=)\s*$/gm),
+  value("a WireGuard key", ["PrivateKey"], /^[ \t]*PrivateKey\s*=\s*([A-Za-z0-9+/]{43}=)\s*$/gm),
   // JSON may stand in a string, with its quotes escaped.
   all("a private key (JWK)", "kty", json("kty", '\\\\?"(?:EC|RSA|OKP|AKP)'), json("(?:d|priv)", '\\\\?"[\\w-]{16,}')),
   all("a secret key (JWK)", "kty", json("kty", '\\\\?"oct'), json("k", '\\\\?"[\\w-]{16,}')),
@@ -140,7 +140,7 @@ const rules: readonly Rule[] = [
     "credentials for Kubernetes",
     "kind:",
     /^kind:\s*Config\b/m,
-    /^\s*(?:client-key-data|token|password):\s*["']?[\w.+/=-]{16,}/m,
+    /^[ \t]*(?:client-key-data|token|password):\s*["']?[\w.+/=-]{16,}/m,
   ),
   all("a PuTTY private key", "PuTTY-User-Key-File-", /^PuTTY-User-Key-File-\d: /m, /^Private-Lines: [1-9]/m),
   all("a GnuPG private key", "private-key", /^(?:Key: )?\((?:\d+:)?(?:protected-|openpgp-)?private-key/m),
