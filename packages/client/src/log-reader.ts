@@ -6,6 +6,7 @@ import { promisify } from "node:util"
 import { gunzip } from "node:zlib"
 import { isSha256Hex, limits } from "@weighlock/manifest"
 import { cutTile, type Hash, type LogSource, maximumEntryBundle, parseTilePath, tilePath } from "@weighlock/tlog"
+import { ClientError } from "./errors.ts"
 import { bytesOf, countOf, hashesOf, malformed, parseMembers } from "./json-answer.ts"
 import type { Transport } from "./transport.ts"
 
@@ -77,9 +78,26 @@ export class LogReader implements LogFiles {
   }
 
   async #get(path: string, what: string, limit: number): Promise<Uint8Array> {
-    const { body, encoding } = await this.#transport.call(path, { what, method: "GET", limit })
+    const { body, encoding } = await this.#transport.call(path, { what, method: "GET", limit }).catch(aboutFile)
     return encoding === undefined || encoding === "identity" ? body : await decoded(body, encoding, what, limit)
   }
+}
+
+/** What can be said about a file of the log. */
+const ofFiles: ReadonlySet<string> = new Set([
+  "FORBIDDEN",
+  "NOT_FOUND",
+  "PROTOCOL",
+  "STORE_REFUSED",
+  "TOO_LARGE",
+  "UNAUTHENTICATED",
+  "UNAVAILABLE",
+])
+
+/** A registry that answers 431 or USAGE for a file must not end a watch, or an audit, as if our own arguments were wrong. */
+function aboutFile(error: unknown): never {
+  if (!(error instanceof ClientError) || ofFiles.has(error.code)) throw error
+  throw new ClientError("PROTOCOL", error.message, { cause: error })
 }
 
 const unzip = promisify(gunzip)
