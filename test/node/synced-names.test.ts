@@ -1,8 +1,10 @@
 /** What a command has written is still there after a power cut: every file and folder of its own, by name. */
 import assert from "node:assert/strict"
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs"
+import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
+import { createFile } from "@weighlock/node"
 import { initWitness } from "@weighlock/registry"
 import { Cli } from "../support/cli.ts"
 import { SyncedNames } from "../support/synced-names.ts"
@@ -27,6 +29,16 @@ test("init, key new, sign, trust sign, publish: keys, trust root, receipts", asy
   const server = await cli.start("registry", "serve", "--data", "data", "--trust", "new/reg/trust.json", "--port", "0")
   await cli.json("publish", "model", ...as, "--registry", server.announced.url)
   assert.deepEqual(names.missing(home), [])
+})
+
+test("a file that somebody made and did not live to sync is durable for whoever finds it", async (t) => {
+  const names = await SyncedNames.watch(t)
+  if (names === null) return
+  const folder = realpathSync(tempFolder(t))
+  await writeFile(join(folder, "key.pem"), "key")
+  assert.ok(names.missing(folder).includes("key.pem"))
+  assert.equal(await createFile(join(folder, "key.pem"), "another"), false)
+  assert.ok(!names.missing(folder).includes("key.pem"))
 })
 
 test("witness init: the key, and every folder", async (t) => {

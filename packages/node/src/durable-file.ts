@@ -24,22 +24,26 @@ export interface FileOptions {
 
 /**
  * Makes a file that was not there. `false` when something has that name; it is not touched, and what it holds is for the
- * caller to look at. Of several processes that make one file, one does.
+ * caller to look at. Of several processes that make one file, one does. The name is durable either way: whoever made it may
+ * have been killed before its folder was synced.
  */
 export async function createFile(
   path: string,
   content: Uint8Array | string,
   { mode = 0o600, folder = "now" }: FileOptions = {},
 ): Promise<boolean> {
-  if (await exists(path)) return false
+  const isMade = !(await exists(path)) && (await nameNew(path, content, mode))
+  if (folder === "now") await syncFolder(dirname(path))
+  return isMade
+}
+
+async function nameNew(path: string, content: Uint8Array | string, mode: number): Promise<boolean> {
   const temporary = await writeBeside(path, content, mode)
   try {
-    if (!(await nameOnce(temporary, path))) return false
+    return await nameOnce(temporary, path)
   } finally {
     await unlink(temporary).catch(() => undefined)
   }
-  if (folder === "now") await syncFolder(dirname(path))
-  return true
 }
 
 /** Makes a file, in the place of one that was there. Whoever reads it finds all of the old or all of the new. */

@@ -18,7 +18,7 @@ export async function makeFolder(path: string, mode = 0o700): Promise<void> {
   if (await isFolder(folder)) {
     if (durable.has(folder)) return
   } else {
-    await makeFolder(dirname(folder), mode)
+    if (dirname(folder) !== folder) await makeFolder(dirname(folder), mode) // else it is a drive that is not there
     // With `recursive` a folder that another process has made in this moment is no error, and a file of that name is.
     await mkdir(folder, { recursive: true, mode })
   }
