@@ -100,6 +100,23 @@ function note({ acknowledged, holders }: Seen, batch: readonly Candidate[], outc
   }
 }
 
+test("a trust root that runs out between admission and the log is TRUST_EXPIRED, as a moment before", async (t) => {
+  const plan = new URL("../../packages/registry/src/log/plan.ts", import.meta.url)
+  const { planPublishes } = (await import(plan.href)) as { planPublishes: (...args: unknown[]) => Plan }
+  const world = await makeLogWorld(t)
+  const one = await make(new Map(), world, 0, 0, 0)
+  const before = { trustChain: world.trustChain, size: 2, lastAt: 0 }
+  const planned = (at: number): Outcome | undefined =>
+    planPublishes(before, [one], [{ holder: null, newest: null, missing: [] }], at).outcomes[0]
+  assert.equal(planned(Date.now())?.kind, "appended")
+  const late = planned(Date.now() + 10 * 366 * 86_400_000)
+  assert.ok(late?.kind === "refused" && late.error.code === "TRUST_EXPIRED", JSON.stringify(late))
+})
+
+interface Plan {
+  readonly outcomes: readonly Outcome[]
+}
+
 async function checkCheckpoint({ log, ledger }: TestLog, world: LogWorld, { roots }: Seen): Promise<void> {
   const { note: text } = log.served.newest
   const { size, root } = openCheckpoint(text, world.trustChain.current.log)

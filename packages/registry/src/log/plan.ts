@@ -11,6 +11,7 @@ import {
   type AdmittedPublish,
   DraftHistory,
   type History,
+  HistoryError,
   ManifestError,
   type ModelHead,
   type NextEntry,
@@ -78,6 +79,9 @@ function decide(
     if (missing.length > 0) return { kind: "missing", blobs: missing }
     return { kind: "appended", entry: nextPublish(draft, candidate, at), index: draft.size }
   } catch (error) {
+    // The trust root was in force when the publish was admitted, a moment ago.
+    if (error instanceof HistoryError && error.rule === "expiry")
+      return { kind: "refused", error: new ManifestError("TRUST_EXPIRED", error.message, { cause: error }) }
     if (error instanceof ManifestError) return { kind: "refused", error }
     throw error
   }
