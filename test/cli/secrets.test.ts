@@ -110,7 +110,7 @@ const credentials: Files = {
   "adc.json": JSON.stringify({ type: "authorized_user", client_secret: chars(24), refresh_token: chars(60) }),
   "azure.txt": `DefaultEndpointsProtocol=https;AccountKey=${randomBytes(64).toString("base64")};\n`,
   ".netrc": "machine huggingface.co login me password x\n",
-  ".npmrc": `//registry.npmjs.org/:_authToken=${chars(36)}\n`,
+  ".npmrc": `//npm.example/:_authToken=${chars(36)}\n`,
   ".pypirc": "[pypi]\nusername = __token__\n",
   ".git-credentials": "https://me:x@github.example\n",
   "docker.json": JSON.stringify({ auths: { "r.example": { auth: Buffer.from("me:secret").toString("base64") } } }),
@@ -207,7 +207,7 @@ const harmless: Files = {
   ".github/workflows/ci.yml": "env:\n  WEIGHLOCK_TOKEN: ${{ secrets.WEIGHLOCK_TOKEN }}\n",
   "ci/ci.yml": "env:\n  HF_TOKEN: ${{ secrets.HF_TOKEN }}\n  WEIGHLOCK_TOKEN: ${{ secrets.WEIGHLOCK_TOKEN }}\n",
   "env/readme.txt": "environment\n",
-  ".npmrc": "registry=https://registry.npmjs.org/\n//r.example/:_authToken=${NPM_TOKEN}\n",
+  ".npmrc": "registry=https://npm.example/\n//r.example/:_authToken=${NPM_TOKEN}\n",
   "README.md": [
     "export HF_TOKEN=hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, AKIAIOSFODNN7EXAMPLE",
     "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY, WEIGHLOCK_TOKEN=$TOKEN",

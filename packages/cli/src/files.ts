@@ -35,7 +35,7 @@ export async function createStateFile(path: string, content: Uint8Array | string
   return await durable.createFile(path, content, { mode }).catch(unwritable(path))
 }
 
-/** Makes a folder as any other program would, durably. */
+/** Makes a folder for whomever the umask allows, durably. */
 export async function makeFolder(path: string, mode = 0o777): Promise<void> {
   await durable.makeFolder(path, mode).catch(unwritable(path))
 }
