@@ -94,6 +94,13 @@ const unloadable: Readonly<Record<string, Files>> = {
   "weights that are missing": { "model.json": json },
   "weights that are too short": { ...sum, "w.bin": weights.subarray(1) },
   "a layer that holds code": { ...sum, "model.json": json.replace('"Dense"', '"Lambda"') },
+  "weights of another layer": { ...sum, "model.json": json.replace('"name":"y"', '"name":"z"') },
+  "a layer with more units than weights": { ...sum, "model.json": json.replace('"units":1', '"units":2') },
+  "a golden example with a wrong answer": {
+    ...sum,
+    "golden/input.json": '{"instances":[[1,2]]}',
+    "golden/output.json": '{"predictions":[[6]]}',
+  },
   "half a golden example": { ...sum, "golden/input.json": '{"instances":[[1,2]]}' },
 }
 for (const [what, files] of Object.entries(unloadable)) {

@@ -4,8 +4,9 @@
  *     const model = await loadModel("acme/mnist@1.2.0", { registry: "https://models.acme.example", trust: "trust.json" })
  */
 import type { ClientOptions, VerifiedFile, VerifiedFiles } from "@weighlock/client"
-import { refused, RuntimeError } from "./errors.ts"
+import { RuntimeError } from "./errors.ts"
 import { enginesFor } from "./engines/choose.ts"
+import { defaultGoldenTimeout, loadWithExample } from "./engines/load-with-example.ts"
 import type { LoadReply, LoadRequest } from "./engines/messages.ts"
 import { type RunningEngine, Supervisor } from "./engines/supervisor.ts"
 import { WorkerLink } from "./engines/worker-link.ts"
@@ -40,7 +41,6 @@ export interface VerifiedLoadOptions extends LoadOptions {
 }
 
 const defaultLoadTimeout = 5 * 60_000
-const defaultGoldenTimeout = 30_000
 const defaultMaxRestarts = 8
 
 /** Throws what `fetchModel` throws, then as `loadVerified`. A lost engine is loaded again from the cache, through the hash. */
@@ -103,27 +103,6 @@ function takeBytes({ name, bytes, size }: VerifiedFile): Uint8Array<ArrayBuffer>
   if (bytes.byteLength !== size)
     throw new RuntimeError("USAGE", `${name}: these files were loaded before; fetch them again`)
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
-}
-
-// A model whose own example takes so long is of no use; the thread can't be asked to stop, only ended.
-async function loadWithExample(link: WorkerLink, request: LoadRequest, milliseconds: number): Promise<LoadReply> {
-  let timer: NodeJS.Timeout | undefined
-  let late = false
-  const stop = (): void => {
-    late = true
-    void link.close(`did not answer the golden example within ${milliseconds} ms`)
-  }
-  try {
-    return await link.load(request, (stage) => {
-      clearTimeout(timer)
-      if (stage === "golden") timer = setTimeout(stop, milliseconds)
-    })
-  } catch (error) {
-    if (!late) throw error
-    throw refused(`the golden example is not answered within ${milliseconds} ms`, { cause: error })
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 async function withDeadline(

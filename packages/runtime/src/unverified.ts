@@ -2,10 +2,11 @@
  * What a publisher asks about a model before it is signed. These are the only functions that take bytes nobody verified,
  * and they hand out no Model: nothing here can be served.
  *
- *     checkLoadable({ format: "tfjs-layers", entrypoint: "model.json", files })      // throws what a loader would say
+ *     await checkLoadable({ format: "tfjs-layers", entrypoint: "model.json", files })   // throws what a loader would say
  *     const { engine, output } = await answerGolden(source, question)               // the bytes of golden/output.json
  */
 import { messageOf, RuntimeError } from "./errors.ts"
+import { defaultGoldenTimeout, loadWithExample } from "./engines/load-with-example.ts"
 import type { LoadReply } from "./engines/messages.ts"
 import { WorkerLink } from "./engines/worker-link.ts"
 import { openFormat, requireSupported, supportedFormats } from "./formats/format.ts"
@@ -32,11 +33,24 @@ export function isLoadable(format: string): boolean {
   return supportedFormats.includes(format)
 }
 
-/** Reads the files as a loader would, without an engine. Throws MODEL_REFUSED; says nothing about other formats. */
-export function checkLoadable({ format, entrypoint, files }: UnverifiedModel): void {
+export interface AskOptions {
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Reads the files and builds the layers as a loader would, without the numbers of the weights; where there is a golden
+ * example, the model is loaded and asked. Throws MODEL_REFUSED, UNAVAILABLE, or the signal's reason; says nothing about
+ * formats without a loader.
+ */
+export async function checkLoadable(source: UnverifiedModel, { signal }: AskOptions = {}): Promise<void> {
+  const { format, entrypoint, files } = source
   const { model, golden } = splitGolden(files)
   if (golden) openGolden(golden)
-  if (isLoadable(format)) openFormat(format, entrypoint, model as ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
+  if (!isLoadable(format)) return
+  const { topology, weights } = openFormat(format, entrypoint, model as ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
+  if (golden) return void (await onFirstEngine((device) => inThread(signal, (link) => load(link, device, source))))
+  const specs = weights.map(({ name, shape, dtype }) => ({ name, shape, dtype }))
+  await inThread(signal, (link) => link.check({ kind: "check", topology, weights: specs }))
 }
 
 /**
@@ -46,16 +60,24 @@ export function checkLoadable({ format, entrypoint, files }: UnverifiedModel): v
 export async function answerGolden(
   source: UnverifiedModel,
   input: Uint8Array,
-  { signal }: { readonly signal?: AbortSignal } = {},
+  { signal }: AskOptions = {},
 ): Promise<GoldenAnswer> {
   requireSupported(source.format)
   const instances = readInput(input)
+  const model = [...source.files].filter(([name]) => name !== goldenInput && name !== goldenOutput)
+  const plain = { ...source, files: new Map(model) }
+  return await onFirstEngine((device) =>
+    inThread(signal, async (link) => await answer(link, await load(link, device, plain), instances)),
+  )
+}
+
+async function onFirstEngine<T>(attempt: (device: string) => Promise<T>): Promise<T> {
   try {
-    return await answerOn("js", source, instances, signal)
+    return await attempt("js")
   } catch (error) {
     const otherEngine = error instanceof RuntimeError && ["MODEL_REFUSED", "DEVICE_UNAVAILABLE"].includes(error.code)
     if (!otherEngine) throw error
-    return await answerOn("auto", source, instances, signal)
+    return await attempt("auto")
   }
 }
 
@@ -73,18 +95,13 @@ function readInput(input: Uint8Array): readonly Instance[] {
   }
 }
 
-async function answerOn(
-  device: string,
-  source: UnverifiedModel,
-  instances: readonly Instance[],
-  signal: AbortSignal | undefined,
-): Promise<GoldenAnswer> {
+async function inThread<T>(signal: AbortSignal | undefined, ask: (link: WorkerLink) => Promise<T>): Promise<T> {
   signal?.throwIfAborted()
   const link = new WorkerLink()
   const stop = (): void => void link.close("was told to stop")
   signal?.addEventListener("abort", stop, { once: true })
   try {
-    return await answer(link, await load(link, device, source), instances)
+    return await ask(link)
   } catch (error) {
     signal?.throwIfAborted()
     throw error
@@ -96,9 +113,8 @@ async function answerOn(
 
 // The caller keeps its bytes: copies move into the thread.
 function load(link: WorkerLink, device: string, { format, entrypoint, files }: UnverifiedModel): Promise<LoadReply> {
-  const model = [...files].filter(([name]) => name !== goldenInput && name !== goldenOutput)
-  const copies = model.map(([name, bytes]) => ({ name, bytes: new Uint8Array(bytes) }))
-  return link.load({ kind: "load", device, format, entrypoint, files: copies })
+  const copies = [...files].map(([name, bytes]) => ({ name, bytes: new Uint8Array(bytes) }))
+  return loadWithExample(link, { kind: "load", device, format, entrypoint, files: copies }, defaultGoldenTimeout)
 }
 
 async function answer(

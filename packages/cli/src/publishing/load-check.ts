@@ -1,7 +1,8 @@
 /**
  * Would the loader take what is about to be signed? A version is bound for ever, so it is asked before.
  *
- * Only formats that this version loads are opened, with the files that the entrypoint names; no engine is started.
+ * Only formats that this version loads are opened, with the files that the entrypoint names. The layers are built; no
+ * question is asked, but the golden one where there is one.
  */
 import { CodedError } from "@weighlock/manifest"
 import type { FoundFile } from "@weighlock/manifest/node"
@@ -12,7 +13,7 @@ import { readWhole } from "./read-whole.ts"
 import { readIndex } from "./shards.ts"
 
 /** Returns whether it is a format that is loaded at all. Throws MODEL_REFUSED with the loader's reason, or FILE_UNREADABLE. */
-export async function checkLoads(taken: Taken): Promise<boolean> {
+export async function checkLoads(taken: Taken, signal: AbortSignal): Promise<boolean> {
   const { format, entrypoint, files } = taken
   const start = files.find(({ name }) => name === entrypoint)
   if (format === "other" || start === undefined) return false
@@ -20,7 +21,7 @@ export async function checkLoads(taken: Taken): Promise<boolean> {
   const { checkLoadable, isLoadable } = await import("@weighlock/runtime")
   if (!isLoadable(format)) return false
   try {
-    checkLoadable(await readModel(taken))
+    await checkLoadable(await readModel(taken), { signal })
     return true
   } catch (error) {
     throw error instanceof CodedError && error.code === "MODEL_REFUSED" ? await refused(error.message, error) : error

@@ -34,15 +34,20 @@ export interface Prepared {
 /** Throws USAGE, SECRET_FOUND, MODEL_REFUSED, MANIFEST_INVALID, CONFLICT …; then nothing was written. */
 export async function prepare(context: Context, folder: string, flags: PrepareFlags): Promise<Prepared> {
   const { exclude, whyNot, ...taken } = await takeFolder(context, folder, flags)
-  if (flags.golden === undefined) return { taken: await checked(taken, flags), exclude, close: () => Promise.resolve() }
+  if (flags.golden === undefined)
+    return { taken: await checked(context, taken, flags), exclude, close: () => Promise.resolve() }
   requireGoldenTaken(whyNot)
   // The example that is there may be the one half of what --golden makes whole.
-  const plain = await checked({ ...taken, files: taken.files.filter(({ name }) => !goldenNames.has(name)) }, flags)
+  const plain = await checked(
+    context,
+    { ...taken, files: taken.files.filter(({ name }) => !goldenNames.has(name)) },
+    flags,
+  )
   await inspect([await questionFile(context.path(flags.golden))], new Set(), context.io.signal)
   const golden = await answerQuestion(context, folder, flags.golden, plain)
   return flags.dryRun === true
     ? await rehearsed(context, plain, exclude, golden)
-    : await joined(context, folder, flags, golden)
+    : await joined(context, folder, flags, plain, golden)
 }
 
 /** As `prepare`, of what others have signed. */
@@ -53,7 +58,7 @@ export async function prepareSigned(
   flags: PrepareFlags,
 ): Promise<Taken> {
   if (flags.golden !== undefined) throw usage("--golden would change what others have signed", "publish a new version")
-  return await checked(await takeSigned(context, folder, manifest, flags), flags)
+  return await checked(context, await takeSigned(context, folder, manifest, flags), flags)
 }
 
 /** Asked before anything is written, so that a rehearsal is refused as the real one is. */
@@ -65,8 +70,8 @@ function requireGoldenTaken(whyNot: (name: string) => string | null): void {
   }
 }
 
-async function checked(taken: Taken, { loadCheck }: PrepareFlags): Promise<Taken> {
-  if (loadCheck) return { ...taken, loadable: await checkLoads(taken) }
+async function checked({ io }: Context, taken: Taken, { loadCheck }: PrepareFlags): Promise<Taken> {
+  if (loadCheck) return { ...taken, loadable: await checkLoads(taken, io.signal) }
   return taken.format === "other" ? { ...taken, loadable: false } : taken
 }
 
@@ -76,12 +81,22 @@ async function questionFile(path: string): Promise<FoundFile> {
   return { name: basename(path), path, size: (await stat(path)).size }
 }
 
-/** The two files are written into the folder, and it is listed again. */
-async function joined(context: Context, folder: string, flags: PrepareFlags, golden: Golden): Promise<Prepared> {
+/** The two files are written into the folder, and it is listed again; the model is the one that was checked. */
+async function joined(
+  context: Context,
+  folder: string,
+  flags: PrepareFlags,
+  { loadable }: Taken,
+  golden: Golden,
+): Promise<Prepared> {
   await writeGolden(folder, golden)
   const { exclude, whyNot: _, ...taken } = await takeFolder(context, folder, flags)
   context.out.note(becomePublic(golden, "are written into the model and become public with it"))
-  return { taken: { ...(await checked(taken, flags)), golden: golden.engine }, exclude, close: () => Promise.resolve() }
+  return {
+    taken: { ...taken, golden: golden.engine, ...(loadable === undefined ? {} : { loadable }) },
+    exclude,
+    close: () => Promise.resolve(),
+  }
 }
 
 /** Nothing is written into the folder: the two files are read from elsewhere. */

@@ -7,7 +7,7 @@
  */
 import type { LayersModel } from "@tensorflow/tfjs-layers"
 import { refused } from "../errors.ts"
-import type { Weight } from "../formats/weights.ts"
+import type { Weight, WeightSpec } from "../formats/weights.ts"
 import { describe } from "../tensors.ts"
 import type { TensorFlow } from "./engine.ts"
 
@@ -15,18 +15,25 @@ type Variable = LayersModel["weights"][number]
 
 /** Throws MODEL_REFUSED. */
 export function assignWeights(tf: TensorFlow, model: LayersModel, weights: readonly Weight[]): void {
+  for (const [variable, weight] of matchWeights(model, weights)) assign(tf, variable, weight)
+}
+
+/** Which variable takes which weight. Throws MODEL_REFUSED where one is left over, or they do not fit each other. */
+export function matchWeights<W extends WeightSpec>(model: LayersModel, weights: readonly W[]): [Variable, W][] {
   const open = openVariables(model.weights)
   const byCount = countedNames([...open.keys()])
-  for (const weight of weights) {
+  const matched = weights.map((weight): [Variable, W] => {
     const name = namesFor(weight.name, byCount).find((candidate) => open.has(candidate))
     const variable = name === undefined ? undefined : open.get(name)
     if (name === undefined || variable === undefined)
       throw refused(`weight ${weight.name} belongs to no layer of the topology`)
     open.delete(name)
-    assign(tf, variable, weight)
-  }
+    requireFit(variable, weight)
+    return [variable, weight]
+  })
   const [missing] = open.keys()
   if (missing !== undefined) throw refused(`the weight files hold no weight ${missing}`)
+  return matched
 }
 
 function openVariables(variables: readonly Variable[]): Map<string, Variable> {
@@ -62,11 +69,14 @@ function namesFor(name: string, byCount: ReadonlyMap<string, string>): string[] 
   })
 }
 
-function assign(tf: TensorFlow, variable: Variable, { name, shape, dtype, values }: Weight): void {
+function requireFit(variable: Variable, { name, shape, dtype }: WeightSpec): void {
   const wanted = variable.shape
   const fits = wanted.length === shape.length && wanted.every((size, axis) => size === shape[axis])
   if (!fits) throw refused(`weight ${name} has the shape ${describe(shape)}, its layer takes ${describe(wanted)}`)
   if (dtype !== variable.dtype) throw refused(`weight ${name} is ${dtype}, its layer takes ${variable.dtype}`)
+}
+
+function assign(tf: TensorFlow, variable: Variable, { shape, dtype, values }: Weight): void {
   const tensor = tf.tensor(values(), [...shape], dtype)
   variable.write(tensor)
   tensor.dispose()

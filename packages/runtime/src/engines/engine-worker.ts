@@ -6,8 +6,16 @@ import { Moved, SerialQueue, serveOrders } from "@weighlock/node"
 import { asRuntimeError, RuntimeError } from "../errors.ts"
 import { answerBody } from "./answer.ts"
 import { EngineLost, EngineUnfit } from "./engine.ts"
-import type { LoadedModel } from "./layers-model.ts"
-import type { AnswerReply, LoadReply, LoadRequest, LoadStage, PredictReply, Question } from "./messages.ts"
+import { checkLayersModel, type LoadedModel } from "./layers-model.ts"
+import type {
+  AnswerReply,
+  CheckRequest,
+  LoadReply,
+  LoadRequest,
+  LoadStage,
+  PredictReply,
+  Question,
+} from "./messages.ts"
 import { selectEngine } from "./select.ts"
 
 // Libraries chat; stdout is the caller's data.
@@ -17,8 +25,11 @@ let model: LoadedModel | null = null
 let isThreadLost = false
 const queue = new SerialQueue() // a device shared by two batches serves neither faster
 
-serveOrders((request: LoadRequest | Question, tell: (stage: LoadStage) => void) =>
-  queue.run<unknown>(() => (request.kind === "load" ? load(request, tell) : ask(request))),
+serveOrders((request: LoadRequest | CheckRequest | Question, tell: (stage: LoadStage) => void) =>
+  queue.run<unknown>(() => {
+    if (request.kind === "load") return load(request, tell)
+    return request.kind === "check" ? check(request) : ask(request)
+  }),
 )
 
 /** Part of every Node, but declared only in the DOM's types. */
@@ -30,8 +41,24 @@ async function load(request: LoadRequest, tell: (stage: LoadStage) => void): Pro
     model = selected.model
     return { engine: selected.report, inputs: model.inputs, outputs: model.outputs }
   } catch (error) {
-    throw asRuntimeError(error, "MODEL_REFUSED", "the model can't be loaded, for a reason that is no error of ours")
+    throw loadFailure(error)
   }
+}
+
+async function check(request: CheckRequest): Promise<null> {
+  try {
+    const { cpuEngine } = await import("./cpu.ts") // where variables begin as pages that are never touched
+    const opened = await cpuEngine.open()
+    if (!opened.available) throw new RuntimeError("DEVICE_UNAVAILABLE", opened.why)
+    await checkLayersModel(opened, request)
+    return null
+  } catch (error) {
+    throw loadFailure(error)
+  }
+}
+
+function loadFailure(error: unknown): RuntimeError {
+  return asRuntimeError(error, "MODEL_REFUSED", "the model can't be loaded, for a reason that is no error of ours")
 }
 
 async function ask(question: Question): Promise<Moved<PredictReply | AnswerReply>> {

@@ -8,8 +8,10 @@ import type { LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layers"
 import type { Tensor } from "@tensorflow/tfjs-core"
 import { refused } from "../errors.ts"
 import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
+import type { Topology } from "../formats/topology.ts"
+import type { WeightSpec } from "../formats/weights.ts"
 import { elementsIn, type TensorData, type TensorSpec, type TensorValues } from "../tensors.ts"
-import { assignWeights } from "./assign-weights.ts"
+import { assignWeights, matchWeights } from "./assign-weights.ts"
 import { EngineUnfit, EngineWrong, type ReadyEngine, type TensorFlow } from "./engine.ts"
 import { watchJs } from "./js-reference.ts"
 import { activationsOf, chunkRows, requireAnswerFits, requireSaneShapes } from "./activations.ts"
@@ -46,10 +48,8 @@ export async function openLayersModel(
 ): Promise<OpenedModel> {
   requireRoom(engine, artifacts)
   const { tf, backend, precision } = engine
-  const tracker = trackLayers(tf)
-  const built = await buildInOurWords(tracker, () => build(tf, artifacts))
+  const { built, model, ask } = await buildModel(engine, artifacts)
   requireRight(engine.limits, built)
-  const { model, ask } = loadedModel(engine, tracker, built, artifacts)
   const reference = watchJs(tf)
   assignWeights(tf, built, artifacts.weights)
   const rehearsal = {
@@ -68,13 +68,34 @@ export async function openLayersModel(
   return { model, rehearsal: report }
 }
 
+/** A model without the numbers of its weights. */
+interface Unfilled {
+  readonly topology: Topology
+  readonly weights: readonly WeightSpec[]
+}
+
+/** All that a load does before it touches the numbers of a weight. Throws MODEL_REFUSED. */
+export async function checkLayersModel(engine: ReadyEngine, unfilled: Unfilled): Promise<void> {
+  const { built } = await buildModel(engine, unfilled)
+  matchWeights(built, unfilled.weights)
+}
+
+async function buildModel(
+  engine: ReadyEngine,
+  unfilled: Unfilled,
+): Promise<{ built: LayersModel; model: LoadedModel; ask: Ask }> {
+  const tracker = trackLayers(engine.tf)
+  const built = await buildInOurWords(tracker, () => build(engine.tf, unfilled))
+  return { built, ...loadedModel(engine, tracker, built, unfilled.topology) }
+}
+
 type Ask = (batch: readonly TensorData[], guard: MemoryGuard) => Promise<TensorData[]>
 
 function loadedModel(
   { tf, backend, check }: ReadyEngine,
   tracker: LayerTracker,
   built: LayersModel,
-  { topology }: LayersArtifacts,
+  topology: Topology,
 ): { model: LoadedModel; ask: Ask } {
   const activations = activationsOf(built)
   requireSaneShapes(activations)
@@ -116,7 +137,7 @@ function requireRoom({ maxWeightBytes }: ReadyEngine, { weights }: LayersArtifac
 
 // Variables begin as zeros of the JavaScript backend: pages that are never touched cost nothing, and the device sees each
 // weight once.
-async function build(tf: TensorFlow, { topology, weights }: LayersArtifacts): Promise<LayersModel> {
+async function build(tf: TensorFlow, { topology, weights }: Unfilled): Promise<LayersModel> {
   await tf.setBackend("cpu")
   const model = await withWeightBudget(tf, weights, () => tf.models.modelFromJSON({ modelTopology: topology.model }))
   if (!Array.isArray(model.inputs)) throw refused("the topology names no input shape")

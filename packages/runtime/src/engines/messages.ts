@@ -1,5 +1,7 @@
 /** What crosses between a model and its engine's thread. Bytes and tensors are transferred, not copied. */
 import type { TensorData, TensorSpec } from "../tensors.ts"
+import type { Topology } from "../formats/topology.ts"
+import type { WeightSpec } from "../formats/weights.ts"
 import type { EngineReport } from "./engine.ts"
 
 /** The first message: which bytes to open, on what. */
@@ -9,6 +11,13 @@ export interface LoadRequest {
   readonly format: string
   readonly entrypoint: string | undefined
   readonly files: readonly { readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }[]
+}
+
+/** Would this topology be built, and take these weights? Nothing is loaded. */
+export interface CheckRequest {
+  readonly kind: "check"
+  readonly topology: Topology
+  readonly weights: readonly WeightSpec[]
 }
 
 export interface PredictRequest {

@@ -6,7 +6,7 @@
  * The worker builds one model in its life, so the patch of the library's class meets nobody else.
  */
 import { refused } from "../errors.ts"
-import type { Weight } from "../formats/weights.ts"
+import type { WeightSpec } from "../formats/weights.ts"
 import { describe, elementsIn } from "../tensors.ts"
 import type { TensorFlow } from "./engine.ts"
 
@@ -14,7 +14,7 @@ type AddWeight = (this: object, name: string, shape: number[], dtype: string, ..
 
 export async function withWeightBudget<T>(
   tf: TensorFlow,
-  weights: readonly Weight[],
+  weights: readonly WeightSpec[],
   build: () => Promise<T>,
 ): Promise<T> {
   const prototype = tf.layers.Layer.prototype as unknown as { addWeight: AddWeight }
@@ -32,7 +32,7 @@ export async function withWeightBudget<T>(
   }
 }
 
-function budget(weights: readonly Weight[]): (name: string, shape: readonly number[]) => void {
+function budget(weights: readonly WeightSpec[]): (name: string, shape: readonly number[]) => void {
   let count = weights.length
   let elements = weights.reduce((total, { shape }) => total + elementsIn(shape), 0)
   return (name, shape) => {

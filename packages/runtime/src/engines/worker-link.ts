@@ -6,17 +6,18 @@ import { getHeapStatistics } from "node:v8"
 import { type Thrown, workerFile, WorkerThread } from "@weighlock/node"
 import { RuntimeError, type RuntimeErrorCode } from "../errors.ts"
 import type { AnswerReply, AnswerRequest, LoadReply, LoadRequest, PredictReply, PredictRequest } from "./messages.ts"
-import type { LoadStage, Question } from "./messages.ts"
+import type { CheckRequest, LoadStage, Question } from "./messages.ts"
 
 /** How long a thread that was told to end may take, ms: one in a native call ends when that returns, or never. */
 const endTimeout = 10_000
 
-type Answered = LoadReply | PredictReply | AnswerReply
+type Request = LoadRequest | CheckRequest | Question
+type Answered = LoadReply | PredictReply | AnswerReply | null
 
 export class WorkerLink {
   /** Resolves when the thread takes no more calls, with why. */
   readonly gone: Promise<RuntimeError>
-  readonly #thread: WorkerThread<LoadRequest | Question, Answered>
+  readonly #thread: WorkerThread<Request, Answered>
   #closed: Promise<"ended" | "stuck"> | null = null
 
   constructor() {
@@ -38,6 +39,11 @@ export class WorkerLink {
   load(request: LoadRequest, onStage: (stage: LoadStage) => void = () => undefined): Promise<LoadReply> {
     const buffers = request.files.map(({ bytes }) => bytes.buffer)
     return this.#call(request, [...new Set(buffers)], onStage) as Promise<LoadReply>
+  }
+
+  /** Throws MODEL_REFUSED for what would not load. */
+  async check(request: CheckRequest): Promise<void> {
+    await this.#call(request, [])
   }
 
   predict(request: PredictRequest): Promise<PredictReply> {
@@ -71,7 +77,7 @@ export class WorkerLink {
   }
 
   async #call(
-    request: LoadRequest | Question,
+    request: Request,
     transfer: readonly ArrayBuffer[],
     onProgress?: (stage: LoadStage) => void,
   ): Promise<Answered> {

@@ -16,10 +16,13 @@ import type { DType, TensorValues } from "../tensors.ts"
 import { asArray, asFinite, asName, asObject, asOneOf, asShape } from "./json-fields.ts"
 import { ShardedBytes } from "./sharded-bytes.ts"
 
-export interface Weight {
+export interface WeightSpec {
   readonly name: string
   readonly shape: readonly number[]
   readonly dtype: DType
+}
+
+export interface Weight extends WeightSpec {
   /** A view of the verified bytes where alignment allows, else a copy; dequantised on each call. */
   readonly values: () => TensorValues
 }
