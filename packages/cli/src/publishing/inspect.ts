@@ -1,8 +1,9 @@
 /**
  * Looks into every file before anything is signed: secrets are refused, pickles and what is not there are warned of.
  *
- * A text is read to its end, and the first MiB of anything else as if it were one. Binary files are read whole as long as they are small together, and at both ends beyond:
- * weights are most of what is published, and to read them twice would make a publish half as fast.
+ * A text is read to its end, and the first MiB of anything else as if it were one. Binary files are read whole as long as
+ * they are small together, and at both ends beyond: weights are most of what is published, and to read them twice would
+ * make a publish half as fast.
  */
 import type { FileHandle } from "node:fs/promises"
 import { sep } from "node:path"
@@ -12,7 +13,7 @@ import { counted } from "../describe.ts"
 import type { Warning } from "./listing.ts"
 import { isPickle } from "./pickles.ts"
 import { openFile, readAt } from "./read-whole.ts"
-import { maxKeyFile, secretByForm } from "./secrets/by-form.ts"
+import { maxKeyFile, secretByForm, secretInDigits } from "./secrets/by-form.ts"
 import { secretByName } from "./secrets/by-name.ts"
 import { secretInText } from "./secrets/by-text.ts"
 import { findPrivateKey, keyNeedles, keySpan } from "./secrets/pem.ts"
@@ -110,7 +111,7 @@ function warningOf(name: string, start: Buffer): string | null {
 }
 
 async function secretIn(file: FileHandle, start: Buffer, size: number, whole: boolean): Promise<string | null> {
-  if (size <= start.length) return secretByForm(start) ?? secretInText(textOf(start, start))
+  if (size <= start.length) return secretByForm(start) ?? secretInDigits(start) ?? secretInText(textOf(start, start))
   if (size <= maxKeyFile) {
     const all = await readAt(file, 0, size)
     return secretByForm(all) ?? secretInText(textOf(all, start))

@@ -8,6 +8,8 @@
 
 /** Larger files are none of these. */
 export const maxKeyFile: number = 2 ** 20
+/** Bytes that the text of such a key may have. */
+const maxDigits = 2 ** 16
 
 const magics: readonly (readonly [hex: string, what: string])[] = [
   ["feedfeed000000", "a Java key store"],
@@ -26,6 +28,14 @@ export function secretByForm(bytes: Buffer): string | null {
   if (isPkcs12(bytes)) return "a key store (PKCS#12)"
   if (isDerKey(bytes)) return "a private key (DER)"
   return isPgpSecretKey(bytes) ? "an OpenPGP private key" : null
+}
+
+/** As `secretByForm`, of a file that is all base64 or hexadecimal digits: a key in PEM without its two lines. */
+export function secretInDigits(bytes: Buffer): string | null {
+  if (bytes.length < 48 || bytes.length > maxDigits) return null
+  const text = bytes.toString("latin1").trim().replaceAll(/\s+/g, "")
+  if (/^(?:[0-9a-f]{2})+$/i.test(text)) return secretByForm(Buffer.from(text, "hex"))
+  return /^[A-Za-z0-9+/_-]+={0,2}$/.test(text) ? secretByForm(Buffer.from(text, "base64")) : null
 }
 
 interface Item {

@@ -28,6 +28,9 @@ const byName: readonly (readonly [RegExp, string])[] = [
     "Google credentials",
   ],
   [/(?:^|\/)\.streamlit\/secrets\.toml$/, "secrets of a Streamlit app"],
+  [/(?:^|\/)\.modal\.toml$/, "a token for Modal"],
+  [/(?:^|\/)\.ngc\/config$/, "a key for NVIDIA NGC"],
+  [/(?:^|\/)(?:\.|rclone\/)rclone\.conf$/, "credentials for buckets"],
   [/(?:^|\/)\.s3cfg$|(?:^|\/)\.boto$/, "credentials for a bucket"],
 ]
 
