@@ -5,6 +5,7 @@ import type { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu"
 import type { TensorFlow } from "./engine.ts"
 import { checkInPlace, type FiniteCheck, watchKernels } from "./kernels/finite.ts"
 import { guardIndices } from "./kernels/indices.ts"
+import { mendProducts } from "./kernels/long-sums.ts"
 import { guardWindows } from "./kernels/windows.ts"
 
 /** The reference would take longer than it may. */
@@ -36,6 +37,10 @@ export function watchJs(tf: TensorFlow): JsReference {
     if (processorTime() > deadline) throw new TooSlow("plain JavaScript takes too long")
     for (const value of valuesOf(tensor.dataId, backend)) peak = Math.max(peak, Math.abs(value))
   }
+  mendProducts(tf, "cpu", {
+    valuesOf: ({ dataId }, backend) => valuesOf(dataId, backend),
+    exact: ["Conv2DBackpropInput"],
+  })
   watchKernels(tf, "cpu", { check: measured, ...(relu && { relu }) })
   guardWindows(tf, "cpu")
   guardIndices(tf, "cpu", ({ dataId }, backend) => valuesOf(dataId, backend))

@@ -8,13 +8,16 @@
 import { createRequire } from "node:module"
 import { dirname, sep } from "node:path"
 import * as core from "@tensorflow/tfjs-core"
+import type { TensorInfo } from "@tensorflow/tfjs-core"
 import * as layers from "@tensorflow/tfjs-layers"
 import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm"
 import "@tensorflow/tfjs-backend-cpu"
 import { type Engine, EngineLost, EngineUnfit, type OpenedEngine, type TensorFlow } from "./engine.ts"
 import { checkInPlace, watchKernels } from "./kernels/finite.ts"
 import { guardIndices } from "./kernels/indices.ts"
+import { mendProducts } from "./kernels/long-sums.ts"
 import { mendSums } from "./kernels/wasm-sums.ts"
+import { viewsInto } from "./kernels/wasm-views.ts"
 import { guardMemory, guardWindows } from "./kernels/windows.ts"
 import { wasmLimits } from "./wasm-limits.ts"
 
@@ -56,11 +59,9 @@ async function open(): Promise<OpenedEngine> {
 function mendKernels(tf: TensorFlow, backend: BackendWasm): void {
   guardMemory(backend)
   mendSums(tf)
-  watchKernels(
-    tf,
-    "wasm",
-    checkInPlace((tensor) => backend.typedArrayFromHeap(tensor) as Float32Array),
-  )
+  const valuesOf = (tensor: TensorInfo): Float32Array => backend.typedArrayFromHeap(tensor) as Float32Array
+  mendProducts(tf, "wasm", { valuesOf, viewOf: viewsInto(backend) })
+  watchKernels(tf, "wasm", checkInPlace(valuesOf))
   guardWindows(tf, "wasm")
   guardIndices(tf, "wasm", (tensor) => backend.typedArrayFromHeap(tensor))
 }
