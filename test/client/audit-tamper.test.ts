@@ -12,6 +12,7 @@ import { tree } from "../support/published.ts"
 import { logFiles, type MadeLog, makeLog, signPublish, writeLog } from "../support/log-folder.ts"
 import { loggedAt, TinyLog } from "../support/tiny-log.ts"
 import { ed25519Signer, logKey } from "../support/trust.ts"
+import { sample } from "../support/thorough.ts"
 
 const shared = { after } as unknown as TestContext
 const made = await makeLog({ publishes: 598, largeEvery: 250 })
@@ -75,7 +76,7 @@ const onceWhole = (path: string, nth: number): Partial<AuditOptions> => ({
 })
 
 suite("one flipped bit in each file, and each file dropped, cut, grown", { concurrency: 2 }, () => {
-  for (const path of original.keys()) {
+  for (const path of sample([...original.keys()], 3)) {
     const bytes = original.get(path) ?? new Uint8Array(0)
     const places = [0, 1, Math.floor(bytes.length / 3), Math.floor(bytes.length / 2), bytes.length - 1]
     test(`${path}: a bit at ${places.join(", ")}`, async (t) => {

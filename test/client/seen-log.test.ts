@@ -18,6 +18,7 @@ import { made } from "../support/hostile.ts"
 import { model, tree } from "../support/published.ts"
 import { codeOf } from "../support/temp.ts"
 import { makeWorld, startPeer } from "../registry/support.ts"
+import { sample } from "../support/thorough.ts"
 
 const histories = await makeHistories({ after } as unknown as TestContext)
 const { main, older, fork, forkReceipt, world } = histories
@@ -214,7 +215,7 @@ suite("first contact", { concurrency: 4 }, () => {
     ["a list", () => []],
     ["null", () => null],
   ]
-  for (const [why, change] of lies) {
+  for (const [why, change] of sample(lies, 2)) {
     test(`a helper route that answers ${why} is not the last word: the tiles are`, async (t) => {
       const client = await newClient(t, histories)
       const lie = ({ answer }: { answer: { body: Buffer } }): ReturnType<typeof made> =>

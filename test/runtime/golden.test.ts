@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { before, test } from "node:test"
 import { answerGolden, checkLoadable, loadVerified } from "@weighlock/runtime"
 import { dense, filesOf, type SavedModel, save, tf, twoHeaded, verified, weightFile } from "./support.ts"
+import { sample } from "../support/thorough.ts"
 
 const question = '{"instances":[[1,2],[-3,0.5]]}'
 let tiny: SavedModel
@@ -158,7 +159,7 @@ for (const [name, golden] of Object.entries(malformed)) {
 test("what is malformed is refused at load as well", () =>
   assert.rejects(load(tiny, malformed["an empty output"]!), { code: "MODEL_REFUSED" }))
 
-for (const [name, golden] of Object.entries(misfits)) {
+for (const [name, golden] of sample(Object.entries(misfits), 3)) {
   test(`refused at load, and before it is signed: ${name}`, async () => {
     await assert.rejects(load(tiny, golden), { code: "MODEL_REFUSED" })
     await assert.rejects(checkLoadable(sourceOf(tiny, golden)), { code: "MODEL_REFUSED" })

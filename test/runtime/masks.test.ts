@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { loadVerified } from "@weighlock/runtime"
 import { filesOf, save, tf } from "./support.ts"
+import { sample } from "../support/thorough.ts"
 
 const { layers } = tf
 const zeros = { recurrentInitializer: "zeros" }
@@ -41,7 +42,7 @@ const wrong: Record<string, () => unknown[]> = {
   ],
 }
 
-for (const [name, chain] of Object.entries(right)) test(`answered: ${name}`, () => load(...chain()))
+for (const [name, chain] of sample(Object.entries(right), 2)) test(`answered: ${name}`, () => load(...chain()))
 
 for (const [name, chain] of Object.entries(wrong)) {
   test(`refused: ${name}`, async () => {

@@ -14,5 +14,10 @@ export function some(all: number, share: number): number {
   return isThorough ? all : Math.max(1, Math.ceil(all / share))
 }
 
+/** Every `share`th case of a table, the first among them. */
+export function sample<T>(cases: readonly T[], share: number): T[] {
+  return cases.filter((_, at) => at % every(share) === 0)
+}
+
 /** For what is worth nothing in part. */
 export const onlyThorough: string | false = !isThorough && "only in the thorough form: pnpm test:thorough"
