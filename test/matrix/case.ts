@@ -32,7 +32,7 @@ export interface MatrixCase {
 }
 
 /** How a tensor's numbers are drawn. */
-export type Values = "any" | "small" | "positive" | { readonly below: number }
+export type Values = "any" | "small" | "positive" | "same" | { readonly below: number }
 
 export interface WeightDraft {
   readonly name: string
@@ -143,6 +143,7 @@ export function makeCase(id: string, family: Family): MatrixCase | null {
 function draw(random: Random, shape: readonly number[], values: Values, fine: boolean): number[] {
   const count = shape.reduce((product, size) => product * size, 1)
   if (typeof values === "object") return random.many(count, () => random.int(0, values.below - 1))
+  if (values === "same") return Array<number>(count).fill(0.05 + random.int(0, 2 ** 20) / 2 ** 24)
   const most = values === "small" ? 0.5 : 2
   return random.many(count, () => {
     // 24 bits are what a float32 holds exactly.

@@ -8,6 +8,7 @@ import { type Family, makeCase, type MatrixCase } from "./case.ts"
 import { activationFamilies } from "./cases/activation.ts"
 import { containerFamilies } from "./cases/container.ts"
 import { convolutionFamilies } from "./cases/convolution.ts"
+import { longSumFamilies } from "./cases/long-sums.ts"
 import { mergeFamilies } from "./cases/merge.ts"
 import { normalizationFamilies } from "./cases/normalization.ts"
 import { poolingFamilies } from "./cases/pooling.ts"
@@ -27,6 +28,7 @@ export const families: readonly Family[] = [
   ...sequenceFamilies,
   ...preprocessingFamilies,
   ...containerFamilies,
+  ...longSumFamilies,
 ]
 
 export function allCases(): MatrixCase[] {

@@ -113,6 +113,50 @@ const sums: readonly Extreme[] = [
   },
 ]
 
+const tenth = Math.fround(0.1)
+
+/** All numbers are tenths: `terms` products of them. */
+function products(id: string, draft: Draft, terms: number): Extreme {
+  return { one: fixed(id, draft, 1, () => tenth), answer: terms * tenth * tenth }
+}
+
+function convolution(className: string, kernel: readonly number[], channels: number): Draft {
+  const config = { filters: 1, kernel_size: kernel, use_bias: false, activation: "linear" }
+  const weights = [{ name: "x/kernel", shape: [...kernel, channels, 1] }]
+  return sequential({ shape: [...kernel, channels] }, layer(className, config, weights))
+}
+
+function sumOf(inner: number, units: number): LayerDraft {
+  const weights = [{ name: "s/kernel", shape: [inner, units] }]
+  return layer("Dense", { name: "s", units, use_bias: false, activation: "linear" }, weights)
+}
+
+const pair = ["a", "b"].map((name) => ({ name, shape: [5, 100_000] }))
+
+const longSums: readonly Extreme[] = [
+  products("a million products in Dense", sequential({ shape: [1_000_000] }, sumOf(1_000_000, 1)), 1_000_000),
+  products("20 sums of 50,000 products", sequential({ shape: [50_000] }, sumOf(50_000, 20)), 50_000),
+  products("a kernel of 10,000 steps", convolution("Conv1D", [10_000], 1), 10_000),
+  products("a kernel over all of 7 × 7 × 512", convolution("Conv2D", [7, 7], 512), 7 * 7 * 512),
+  products("a kernel of 300 × 300", convolution("Conv2D", [300, 300], 1), 90_000),
+  products("a kernel of 45 × 45 × 45", convolution("Conv3D", [45, 45, 45], 1), 45 ** 3),
+  products(
+    "Dot over 100,000",
+    functional(pair, [[layer("Dot", { axes: [2, 2] }), ["a", "b"]]], [["x", 0, 0]]),
+    100_000,
+  ),
+  {
+    // One class is as likely as 55 of the others.
+    one: fixed(
+      "softmax over 200,000",
+      sequential({ shape: [200_000] }, layer("Softmax", {}), sumOf(200_000, 1)),
+      1,
+      (name, at) => (name === "in" && at > 0 ? -3 : 1),
+    ),
+    answer: 1,
+  },
+]
+
 const negatives: Extreme = {
   one: fixed(
     "largest of negatives",
@@ -123,7 +167,7 @@ const negatives: Extreme = {
   answer: -1,
 }
 
-export const extremes: readonly Extreme[] = [...notFinite, overflow, ...sums, negatives]
+export const extremes: readonly Extreme[] = [...notFinite, overflow, ...sums, ...longSums, negatives]
 
 /** What is wrong with the outcome, or `null`; to pass a model over is never wrong. */
 export function extremeFault({ answer }: Extreme, outcome: Outcome): string | null {

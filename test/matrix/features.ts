@@ -35,7 +35,17 @@ function fewValued(all: readonly string[]): ReadonlySet<string> {
   return new Set([...values.values()].filter(({ size }) => size <= mostValues).flatMap((each) => [...each]))
 }
 
+/** Cases of cases/long-sums.ts: few, and asked as a whole. */
+export function longSums(cases: readonly MatrixCase[]): MatrixCase[] {
+  return cases.filter(({ layer }) => isLong(layer))
+}
+
+function isLong(layer: string): boolean {
+  return layer.endsWith(" long")
+}
+
 function featuresOf({ layer, topology }: MatrixCase): string[] {
+  if (isLong(layer)) return [] // their settings are those of short ones
   return [`${layer} case=yes`, ...settingsIn(topology).map((setting) => `${layer} ${setting}`)]
 }
 

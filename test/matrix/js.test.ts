@@ -6,7 +6,7 @@ import { readAnswers } from "./answers.ts"
 import { allCases } from "./cases.ts"
 import { requireRight } from "./expectations.ts"
 import { extremeFault, extremes } from "./extremes.ts"
-import { representative } from "./features.ts"
+import { longSums, representative } from "./features.ts"
 import { runMatrix } from "./matrix.ts"
 import { askCase, openEngine } from "./run-case.ts"
 
@@ -19,6 +19,11 @@ before(async () => {
 test("js answers 400 cases as Keras does, or refuses them", async () => {
   const results = await runMatrix(representative(allCases(), 400), readAnswers(), (one) => askCase(engine, one))
   requireRight("js", results, 0.6)
+})
+
+test("js answers every long sum as Keras does", async () => {
+  const results = await runMatrix(longSums(allCases()), readAnswers(), (one) => askCase(engine, one))
+  requireRight("js", results, 0.95)
 })
 
 test("js: nothing that is not finite gets through, long sums and negatives are right", async () => {

@@ -5,7 +5,7 @@ import type { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu"
 import type { TensorFlow } from "./engine.ts"
 import { checkInPlace, type FiniteCheck, watchKernels } from "./kernels/finite.ts"
 import { guardIndices } from "./kernels/indices.ts"
-import { mendProducts } from "./kernels/long-sums.ts"
+import { mendJsSums } from "./kernels/js-sums.ts"
 import { guardWindows } from "./kernels/windows.ts"
 
 /** The reference would take longer than it may. */
@@ -37,10 +37,7 @@ export function watchJs(tf: TensorFlow): JsReference {
     if (processorTime() > deadline) throw new TooSlow("plain JavaScript takes too long")
     for (const value of valuesOf(tensor.dataId, backend)) peak = Math.max(peak, Math.abs(value))
   }
-  mendProducts(tf, "cpu", {
-    valuesOf: ({ dataId }, backend) => valuesOf(dataId, backend),
-    exact: ["Conv2DBackpropInput"],
-  })
+  mendJsSums(tf)
   watchKernels(tf, "cpu", { check: measured, ...(relu && { relu }) })
   guardWindows(tf, "cpu")
   guardIndices(tf, "cpu", ({ dataId }, backend) => valuesOf(dataId, backend))

@@ -8,6 +8,7 @@
  */
 import * as core from "@tensorflow/tfjs-core"
 import { elementsIn } from "../tensors.ts"
+import { longestSum } from "./kernels/sum-blocks.ts"
 
 interface Shaped {
   readonly shape: readonly number[]
@@ -26,18 +27,37 @@ export function kernelOutput(name: string, inputs: KernelInputs, attributes: Ker
   }
 }
 
-/**
- * Numbers of four bytes that WebAssembly's convolution keeps beside input and output: an address for each tap of the kernel
- * at each place of the output.
- */
+/** Numbers of four bytes that WebAssembly keeps beside input and output while it computes. */
 export function kernelScratch(name: string, inputs: KernelInputs, attributes: KernelAttributes): number {
-  if (!convolutions.has(name)) return 0
   try {
-    const { outHeight, outWidth, filterHeight, filterWidth } = convolution(name, inputs, attributes)
-    return outHeight * outWidth * filterHeight * filterWidth
+    if (name.endsWith("MatMul")) return productScratch(inputs, attributes)
+    // The sums of one item of the batch, in double (kernels/double-windows.ts).
+    if (name.includes("BackpropInput")) return 2 * elementsIn(numbers(attributes["inputShape"]).slice(1))
+    return convolutions.has(name) ? convolutionScratch(name, inputs, attributes) : 0
   } catch {
     return 0
   }
+}
+
+/** An address for each tap of the kernel at each place of the output. */
+function convolutionScratch(name: string, inputs: KernelInputs, attributes: KernelAttributes): number {
+  const { outHeight, outWidth, filterHeight, filterWidth, inChannels, outShape } = convolution(name, inputs, attributes)
+  const addresses = outHeight * outWidth * filterHeight * filterWidth
+  const terms = filterHeight * filterWidth * (depthwise.includes(name) ? 0 : inChannels)
+  return addresses + (terms <= longestSum ? 0 : blockScratch(inputs["x"], elementsIn(outShape)))
+}
+
+function productScratch(inputs: KernelInputs, attributes: KernelAttributes): number {
+  const inner = dim(inputs["a"], attributes["transposeA"] === true ? -2 : -1)
+  return inner <= longestSum ? 0 : blockScratch(inputs["a"], product(inputs, attributes))
+}
+
+/**
+ * What a long sum takes that is added in blocks (kernels/long-sums.ts): the sums in double, the answer of another block, the
+ * input with its padding and what a block sees of it.
+ */
+function blockScratch(input: Shaped | undefined, output: number): number {
+  return 3 * output + 3 * elementsOf(input)
 }
 
 const depthwise = ["DepthwiseConv2dNative", "FusedDepthwiseConv2D"]

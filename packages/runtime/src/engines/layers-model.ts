@@ -20,7 +20,7 @@ import { type LayerTracker, trackLayers } from "./layer-tracker.ts"
 import { MemoryGuard } from "./memory-guard.ts"
 import { askInOurWords, buildInOurWords } from "./our-words.ts"
 import { askReference, rehearse, rehearseReference } from "./rehearsal.ts"
-import { rehearsalQuestions, roundingOf, workOf } from "./rehearsal-question.ts"
+import { rehearsalQuestions, workOf } from "./rehearsal-question.ts"
 import { GrowingTensor, rowsOf } from "./rows.ts"
 import { requireMasksHeeded } from "./masks.ts"
 import { withWeightBudget } from "./weight-budget.ts"
@@ -63,7 +63,7 @@ export async function openLayersModel(
   if (backend === "cpu") return { model, rehearsal: rehearseReference(expected) }
   await tf.setBackend(backend)
   assignWeights(tf, built, artifacts.weights)
-  const report = await rehearse(expected, precision * roundingOf(built), (question) => model.predict(question))
+  const report = await rehearse(expected, precision, (question) => model.predict(question))
   if (tf.getBackend() !== backend) throw new EngineWrong(`it moved from ${backend} to ${tf.getBackend()}`)
   return { model, rehearsal: report }
 }

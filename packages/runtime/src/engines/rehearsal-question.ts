@@ -52,16 +52,6 @@ export function workOf(model: LayersModel): number {
   }, 0)
 }
 
-/**
- * How much wider two right engines may differ because of the longest sum in the model: each rounds at every step, in its own
- * order, so that the difference grows with the root of the terms. 1 up to 4,096 of them.
- */
-export function roundingOf(model: LayersModel): number {
-  const weights = layersIn(model as unknown as BuiltLayer).flatMap((layer) => layer.weights ?? [])
-  const terms = weights.map(({ shape }) => (shape.length < 2 ? 1 : elementsIn(shape.slice(0, -1))))
-  return Math.max(1, Math.sqrt(terms.reduce((most, each) => Math.max(most, each), 1)) / 64)
-}
-
 function tensorFor({ shape, dtype }: TensorSpec, open: number, vocabulary: number | undefined): TensorData {
   const sizes = [1, ...shape.map((size) => size ?? open)]
   const data = valuesOf(dtype, elementsIn(sizes))

@@ -1,7 +1,7 @@
 /**
  * The first engine of `--device` that runs a model, and answers right.
  *
- *     auto    tfjs-node-gpu: not installed; wasm: wrong for layer up (Conv3DTranspose); js: it is
+ *     auto    tfjs-node-gpu: not installed; wasm: wrong for layer up (MaxPooling3D); js: it is
  *     wasm    MODEL_REFUSED, with the same reason: nobody asked for another
  */
 import { messageOf, refused, RuntimeError } from "../errors.ts"

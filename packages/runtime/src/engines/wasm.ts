@@ -8,7 +8,6 @@
 import { createRequire } from "node:module"
 import { dirname, sep } from "node:path"
 import * as core from "@tensorflow/tfjs-core"
-import type { TensorInfo } from "@tensorflow/tfjs-core"
 import * as layers from "@tensorflow/tfjs-layers"
 import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm"
 import "@tensorflow/tfjs-backend-cpu"
@@ -16,8 +15,9 @@ import { type Engine, EngineLost, EngineUnfit, type OpenedEngine, type TensorFlo
 import { checkInPlace, watchKernels } from "./kernels/finite.ts"
 import { guardIndices } from "./kernels/indices.ts"
 import { mendProducts } from "./kernels/long-sums.ts"
+import { longestSum } from "./kernels/sum-blocks.ts"
+import { mendInDouble } from "./kernels/wasm-double.ts"
 import { mendSums } from "./kernels/wasm-sums.ts"
-import { viewsInto } from "./kernels/wasm-views.ts"
 import { guardMemory, guardWindows } from "./kernels/windows.ts"
 import { wasmLimits } from "./wasm-limits.ts"
 
@@ -29,9 +29,10 @@ interface Memory {
   readonly HEAPU8: Uint8Array
 }
 
-export const wasmEngine: Engine = { name: "wasm", device: "cpu", open }
+export const wasmEngine: Engine = { name: "wasm", device: "cpu", open: () => openWasm(longestSum) }
 
-async function open(): Promise<OpenedEngine> {
+/** `longest` is how many products the backend may add up by itself; tests ask with fewer than small models have. */
+export async function openWasm(longest: number): Promise<OpenedEngine> {
   core.enableProdMode()
   const main = createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm")
   setWasmPaths(dirname(main) + sep)
@@ -40,7 +41,7 @@ async function open(): Promise<OpenedEngine> {
   const memory = backend.wasm as unknown as Memory
   refuseFailedAllocations(memory)
   const tf = { ...core, ...layers }
-  mendKernels(tf, backend)
+  mendKernels(tf, backend, longest)
   const simd = await core.env().getAsync("WASM_HAS_SIMD_SUPPORT")
   const detail = `tfjs ${core.version_core}, WebAssembly${simd ? " with SIMD" : ""}`
   const check = (): void => requireRoom(memory)
@@ -56,12 +57,16 @@ async function open(): Promise<OpenedEngine> {
   }
 }
 
-function mendKernels(tf: TensorFlow, backend: BackendWasm): void {
+function mendKernels(tf: TensorFlow, backend: BackendWasm, longest: number): void {
   guardMemory(backend)
   mendSums(tf)
-  const valuesOf = (tensor: TensorInfo): Float32Array => backend.typedArrayFromHeap(tensor) as Float32Array
-  mendProducts(tf, "wasm", { valuesOf, viewOf: viewsInto(backend) })
-  watchKernels(tf, "wasm", checkInPlace(valuesOf))
+  mendProducts(tf, backend, longest)
+  mendInDouble(tf, longest)
+  watchKernels(
+    tf,
+    "wasm",
+    checkInPlace((tensor) => backend.typedArrayFromHeap(tensor) as Float32Array),
+  )
   guardWindows(tf, "wasm")
   guardIndices(tf, "wasm", (tensor) => backend.typedArrayFromHeap(tensor))
 }

@@ -7,8 +7,8 @@ import type { TensorInfo } from "@tensorflow/tfjs-core"
 import type { TensorFlow } from "../engine.ts"
 import type { KernelCall } from "./wrap.ts"
 
-/** Products that a backend may add in float32. */
-export const longest = 600
+/** Products, or numbers of an average or a softmax, that a backend may add in float32. */
+export const longestSum = 600
 
 export interface Slice {
   readonly begin: number[]
@@ -28,16 +28,13 @@ export interface BlockOf {
 type Plan = (call: KernelCall) => BlockOf | null
 
 /** The way to cut this kernel's sum, or `null` when it sums no products. A plan gives `null` for what it does not cut. */
-export function blocksOf(tf: TensorFlow, kernel: string): Plan | null {
-  if (kernel === "BatchMatMul" || kernel === "_FusedMatMul") return matMulBlocks
-  if (kernel === "Conv2D" || kernel === "FusedConv2D") return (call) => convolutionBlocks(tf, call, "full")
-  if (kernel === "DepthwiseConv2dNative" || kernel === "FusedDepthwiseConv2D")
-    return (call) => convolutionBlocks(tf, call, "depthwise")
-  if (kernel === "Conv3D") return (call) => convolutionBlocks(tf, call, "full")
-  return kernel === "Conv2DBackpropInput" ? transposedBlocks : null
+export function blocksOf(tf: TensorFlow, kernel: string, longest: number): Plan | null {
+  if (kernel === "BatchMatMul" || kernel === "_FusedMatMul") return (call) => matMulBlocks(call, longest)
+  const isConvolution = kernel === "Conv2D" || kernel === "FusedConv2D"
+  return isConvolution ? (call) => convolutionBlocks(tf, call, longest) : null
 }
 
-function matMulBlocks({ inputs, attrs }: KernelCall): BlockOf | null {
+function matMulBlocks({ inputs, attrs }: KernelCall, longest: number): BlockOf | null {
   const [a, b] = [inputs["a"], inputs["b"]]
   if (a === undefined || b === undefined) return null
   const axisOfA = a.shape.length - (attrs?.["transposeA"] === true ? 2 : 1)
@@ -47,33 +44,16 @@ function matMulBlocks({ inputs, attrs }: KernelCall): BlockOf | null {
   )
 }
 
-/** The products of an answer's value lie along the channels of `dy`, the filter's last axis, and the filter's places. */
-function transposedBlocks({ inputs, attrs }: KernelCall): BlockOf | null {
-  const [dy, filter] = [inputs["dy"], inputs["filter"]]
-  if (dy === undefined || filter === undefined || isChannelsFirst(attrs)) return null
-  const channels = filter.shape[3] ?? 0
-  const places = sizeOf(filter.shape.slice(0, 2))
-  return plain(
-    runs(channels, Math.max(1, Math.floor(longest / places))).map((run) => ({
-      dy: sliceOf(dy, 3, run),
-      filter: sliceOf(filter, 3, run),
-    })),
-  )
-}
-
-function convolutionBlocks(tf: TensorFlow, { inputs, attrs }: KernelCall, kind: Kind): BlockOf | null {
+function convolutionBlocks(tf: TensorFlow, { inputs, attrs }: KernelCall, longest: number): BlockOf | null {
   const [x, filter] = [inputs["x"], inputs["filter"]]
   if (x === undefined || filter === undefined || isChannelsFirst(attrs)) return null
-  const space = x.shape.length - 2
-  const summed = filter.shape.slice(0, kind === "full" ? space + 1 : space)
+  const summed = filter.shape.slice(0, 3)
   if (sizeOf(summed) <= longest) return null
-  const boxes = boxesOf(summed)
-  if (sizeOf(filter.shape.slice(0, space)) > 1) return bySpace(geometry(tf, x, filter, attrs, kind), x, filter, boxes)
+  const boxes = boxesOf(summed, longest)
+  if (sizeOf(filter.shape.slice(0, 2)) > 1) return bySpace(geometry(tf, x, filter, attrs), x, filter, boxes)
   // One place: all that is cut are the channels, and any padding stays what it is.
-  return plain(boxes.map((box) => ({ x: sliceOf(x, space + 1, box[space] as Run), filter: boxOf(filter, box) })))
+  return plain(boxes.map((box) => ({ x: sliceOf(x, 3, box[2] as Run), filter: boxOf(filter, box) })))
 }
-
-type Kind = "full" | "depthwise"
 
 interface Axis {
   readonly kernel: number
@@ -97,9 +77,8 @@ function bySpace(axes: readonly Axis[], x: TensorInfo, filter: TensorInfo, boxes
         length: (output - 1) * stride + (length - 1) * dilation + 1,
       }
     })
-    const channels = box[axes.length]
     const whole: Run = { start: 0, length: x.shape[0] ?? 0 }
-    return { x: boxOf(x, [whole, ...ofX, ...(channels === undefined ? [] : [channels])]), filter: boxOf(filter, box) }
+    return { x: boxOf(x, [whole, ...ofX, ...box.slice(2)]), filter: boxOf(filter, box) }
   })
   return {
     parts,
@@ -109,65 +88,19 @@ function bySpace(axes: readonly Axis[], x: TensorInfo, filter: TensorInfo, boxes
 }
 
 /** Boxes of at most `longest` that fill the sizes, each of them one run of memory. */
-function boxesOf(sizes: readonly number[]): Run[][] {
+function boxesOf(sizes: readonly number[], longest: number): Run[][] {
   const [first, ...rest] = sizes
   if (first === undefined) return [[]]
   const inner = sizeOf(rest)
   const whole = rest.map((length) => ({ start: 0, length }))
   if (inner <= longest) return runs(first, Math.floor(longest / inner)).map((run) => [run, ...whole])
-  return runs(first, 1).flatMap((run) => boxesOf(rest).map((more) => [run, ...more]))
+  return runs(first, 1).flatMap((run) => boxesOf(rest, longest).map((more) => [run, ...more]))
 }
 
-function geometry(
-  tf: TensorFlow,
-  x: TensorInfo,
-  filter: TensorInfo,
-  attrs: KernelCall["attrs"],
-  kind: "full" | "depthwise",
-): Axis[] {
+function geometry(tf: TensorFlow, x: TensorInfo, filter: TensorInfo, attrs: KernelCall["attrs"]): Axis[] {
   const { strides, pad, dilations, dimRoundingMode } = attrs as unknown as ConvolutionAttrs
-  if (x.shape.length === 5) {
-    const at = tf.backend_util.computeConv3DInfo(
-      x.shape as Shape5,
-      filter.shape as Shape5,
-      strides as number,
-      dilations as number,
-      pad,
-    )
-    return [
-      {
-        kernel: at.filterDepth,
-        stride: at.strideDepth,
-        dilation: at.dilationDepth,
-        before: at.padInfo.front,
-        output: at.outDepth,
-      },
-      {
-        kernel: at.filterHeight,
-        stride: at.strideHeight,
-        dilation: at.dilationHeight,
-        before: at.padInfo.top,
-        output: at.outHeight,
-      },
-      {
-        kernel: at.filterWidth,
-        stride: at.strideWidth,
-        dilation: at.dilationWidth,
-        before: at.padInfo.left,
-        output: at.outWidth,
-      },
-    ]
-  }
-  const isDepthwise = kind === "depthwise"
-  const at = tf.backend_util.computeConv2DInfo(
-    x.shape as Shape4,
-    filter.shape as Shape4,
-    strides,
-    dilations ?? 1,
-    pad,
-    dimRoundingMode,
-    isDepthwise,
-  )
+  const [image, kernel] = [x.shape as Shape4, filter.shape as Shape4]
+  const at = tf.backend_util.computeConv2DInfo(image, kernel, strides, dilations ?? 1, pad, dimRoundingMode)
   return [
     {
       kernel: at.filterHeight,
@@ -187,7 +120,6 @@ function geometry(
 }
 
 type Shape4 = [number, number, number, number]
-type Shape5 = [number, number, number, number, number]
 interface ConvolutionAttrs {
   readonly strides: number | [number, number]
   readonly pad: "same" | "valid" | number
@@ -235,5 +167,5 @@ function plain(parts: readonly Block[]): BlockOf {
 
 // The library's layers turn channels_first around before they ask.
 function isChannelsFirst(attrs: KernelCall["attrs"]): boolean {
-  return attrs?.["dataFormat"] === "NCHW" || attrs?.["dataFormat"] === "NCDHW"
+  return attrs?.["dataFormat"] === "NCHW"
 }

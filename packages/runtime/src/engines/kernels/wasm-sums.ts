@@ -4,10 +4,10 @@
  * The backend's own add one float32 after the other: 10,000 times 1.1 is wrong by 4e-5, 1,000,000 times by 1e-2, and from
  * 2^24 on nothing more is added at all (a mean over 1600 × 1600 nines was 8.73). In JavaScript a double is as fast.
  */
-import type { KernelFunc, TensorInfo } from "@tensorflow/tfjs-core"
+import type { TensorInfo } from "@tensorflow/tfjs-core"
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm"
 import type { TensorFlow } from "../engine.ts"
-import { wrapKernels } from "./wrap.ts"
+import { type KernelCall, wrapKernels } from "./wrap.ts"
 
 export function mendSums(tf: TensorFlow): void {
   wrapKernels(tf, "wasm", (name, kernel) => {
@@ -16,11 +16,7 @@ export function mendSums(tf: TensorFlow): void {
   })
 }
 
-function reduce(
-  tf: TensorFlow,
-  name: "Sum" | "Mean",
-  { inputs, attrs, backend }: Parameters<KernelFunc>[0],
-): TensorInfo {
+function reduce(tf: TensorFlow, name: "Sum" | "Mean", { inputs, attrs, backend }: KernelCall): TensorInfo {
   const wasm = backend as BackendWasm
   const x = inputs["x"] as TensorInfo
   const axes = tf.util.parseAxisParam(attrs?.["axis"] as number | number[], x.shape)
