@@ -28,7 +28,7 @@ import {
   writeFileSync,
 } from "node:fs"
 import { dirname, join } from "node:path"
-import { test } from "node:test"
+import { suite, test } from "node:test"
 import { setTimeout as pause } from "node:timers/promises"
 import { Cli } from "../support/cli.ts"
 
@@ -210,27 +210,30 @@ async function handwritten(cli: Cli, labels: readonly string[]): Promise<string>
   return JSON.stringify(root, null, 2)
 }
 
-for (const name of readdirSync(folder).toSorted()) {
-  test(name, async () => {
-    const cli = new Cli()
-    try {
-      for (const { line, command, expected } of parse(readFileSync(join(folder, name), "utf8"))) {
-        const words = command
-          .slice(2)
-          .replaceAll(/\$([A-Z_]+)/g, (_, variable: string) => cli.env[variable] ?? "")
-          .split(" ")
-        if (command.startsWith("> ") && words[0] !== "show") {
-          await change(cli, words)
-          continue
+// Each has a folder and a registry of its own, and much of it is waiting.
+suite("the command line, as it is written down", { concurrency: 4 }, () => {
+  for (const name of readdirSync(folder).toSorted()) {
+    test(name, async () => {
+      const cli = new Cli()
+      try {
+        for (const { line, command, expected } of parse(readFileSync(join(folder, name), "utf8"))) {
+          const words = command
+            .slice(2)
+            .replaceAll(/\$([A-Z_]+)/g, (_, variable: string) => cli.env[variable] ?? "")
+            .split(" ")
+          if (command.startsWith("> ") && words[0] !== "show") {
+            await change(cli, words)
+            continue
+          }
+          const found =
+            words[0] === "weighlock"
+              ? transcript(await cli.run(...words.slice(1)))
+              : readFileSync(cli.path(words[1] ?? ""), "utf8")
+          if (!matches(found, expected)) assert.equal(found, expected, `${name}:${line}: ${command}`)
         }
-        const found =
-          words[0] === "weighlock"
-            ? transcript(await cli.run(...words.slice(1)))
-            : readFileSync(cli.path(words[1] ?? ""), "utf8")
-        if (!matches(found, expected)) assert.equal(found, expected, `${name}:${line}: ${command}`)
+      } finally {
+        await cli.close()
       }
-    } finally {
-      await cli.close()
-    }
-  })
-}
+    })
+  }
+})

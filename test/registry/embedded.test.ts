@@ -6,8 +6,9 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { evalWays } from "../support/eval-program.ts"
 import { firstLine, makeWorld, Peer, random, signed } from "./support.ts"
+import { sample } from "../support/thorough.ts"
 
-for (const [way, flags] of Object.entries(evalWays)) {
+for (const [way, flags] of sample(Object.entries(evalWays), 2)) {
   test(`${way}: a registry that is embedded publishes and closes`, async (t) => {
     const world = await makeWorld(t)
     const config = { data: join(world.folder, "data"), trust: world.trust, logLevel: "warn" }

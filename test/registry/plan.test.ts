@@ -21,6 +21,7 @@ import {
 import fc from "fast-check"
 
 import { type LogWorld, type TestLog, candidate, makeLogWorld, startLog } from "./log-support.ts"
+import { some } from "../support/thorough.ts"
 
 /** Model, version, variant: few of each, so that they meet. */
 const publish = fc.record({ model: fc.nat(2), version: fc.nat(3), variant: fc.nat(1) })
@@ -65,7 +66,7 @@ test("any story of publishes and restarts keeps the invariants", async (t) => {
       await checkHistory(log, world, seen)
       await log.close()
     }),
-    { numRuns: 25 },
+    { numRuns: some(25, 3) },
   )
 })
 

@@ -8,6 +8,7 @@ import { parseBundle } from "@weighlock/manifest"
 import { fsck, rebuild } from "@weighlock/registry"
 
 import { type Peer, type World, random, sha256, signed, startPeer } from "./support.ts"
+import { sample } from "../support/thorough.ts"
 
 interface Published {
   readonly world: World
@@ -99,7 +100,7 @@ test("a source that is not what was signed makes nothing", async (t) => {
       await writeFile(join(folder, "tile", "entries", "000"), last)
     },
   }
-  for (const [name, damage] of Object.entries(damages)) {
+  for (const [name, damage] of sample(Object.entries(damages), 2)) {
     const folder = join(world.folder, "damaged")
     await cp(source, folder, { recursive: true })
     await damage(folder)
