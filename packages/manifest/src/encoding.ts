@@ -1,9 +1,9 @@
 /** tlog's strict decoders with this package's error: a field that is not the one spelling of its value is refused. */
-import * as strict from "@weighlock/tlog"
+import * as strict from "@weighlock/tlog/encoding"
 import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js"
 import { invalid } from "./errors.ts"
 
-export { encodeBase64, encodeHex, encodeUtf8 } from "@weighlock/tlog"
+export { encodeBase64, encodeHex, encodeUtf8 } from "@weighlock/tlog/encoding"
 
 const sha256Form = /^[0-9a-f]{64}$/
 

@@ -1,6 +1,6 @@
 /** The thread behind `Admission`. An error that is not a refusal is the end of the registry. */
 import { admitPublish, ManifestError, openTrustChain, parseEnvelope } from "@weighlock/manifest"
-import { Moved, serveOrders } from "@weighlock/node"
+import { Moved, serveOrders } from "@weighlock/node/thread"
 import { workerData } from "node:worker_threads"
 import type { AdmissionOrder, AdmissionOrders, AdmissionReplies, AdmissionReply, PackedAdmitted } from "./admission.ts"
 import { Packer, unpack } from "./packed.ts"

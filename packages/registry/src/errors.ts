@@ -4,7 +4,7 @@
  *     { "type": "urn:weighlock:error:BLOBS_MISSING", "title": "Blobs missing", "status": 422, "code": "BLOBS_MISSING",
  *       "detail": "2 of 3 blobs were never uploaded", "missing": ["5891b5b5…", "b6d81b36…"] }
  */
-import { type AnsweredCode, CodedError, type CodesOf, errorRow } from "@weighlock/manifest"
+import { type AnsweredCode, CodedError, type CodesOf, errorRow } from "@weighlock/manifest/base"
 
 export const registryErrorCodes = [
   "NOT_FOUND",

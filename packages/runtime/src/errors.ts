@@ -11,7 +11,7 @@
  *     UNAVAILABLE         the queue is full, or the model was disposed of or died; worth another try elsewhere
  *     USAGE               an option that means nothing
  */
-import { CodedError, type CodedErrorOptions, type CodesOf } from "@weighlock/manifest"
+import { CodedError, type CodedErrorOptions, type CodesOf } from "@weighlock/manifest/base"
 
 export const runtimeErrorCodes = [
   "DEADLINE_EXCEEDED",

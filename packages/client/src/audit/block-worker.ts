@@ -1,5 +1,5 @@
 /** A thread that judges blocks of a log it reads itself. */
-import { serveOrders } from "@weighlock/node"
+import { serveOrders } from "@weighlock/node/thread"
 import type { Tile } from "@weighlock/tlog"
 import { workerData } from "node:worker_threads"
 import { judgeBlock, type JudgedBlock, publicKeysOf, type WorkerSetup } from "./block.ts"

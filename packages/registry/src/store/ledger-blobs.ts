@@ -1,5 +1,5 @@
 /** The facts of blobs as their table keeps them. */
-import { decodeHex, encodeHex } from "@weighlock/manifest"
+import { decodeHex, encodeHex } from "@weighlock/manifest/base"
 import type Database from "better-sqlite3"
 
 import type { BlobFacts } from "./ledger.ts"

@@ -2,7 +2,7 @@
  * The thread behind `LedgerWriter`. Between commits it copies the WAL back into the database, which SQLite would do within a
  * commit otherwise. A copy that fails ends the thread, and with it all writing.
  */
-import { serveOrders } from "@weighlock/node"
+import { serveOrders } from "@weighlock/node/thread"
 import { workerData } from "node:worker_threads"
 
 import { RegistryError } from "../errors.ts"

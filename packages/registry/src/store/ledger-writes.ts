@@ -1,5 +1,5 @@
 /** Every write to the ledger, each in one transaction. Runs in the writer's thread, on the one connection that writes. */
-import { emptyRoot } from "@weighlock/tlog"
+import { emptyRoot } from "@weighlock/tlog/hash"
 import type Database from "better-sqlite3"
 
 import { RegistryError } from "../errors.ts"

@@ -2,7 +2,7 @@
  * A commit on its way to the writer's thread: its bytes in one buffer that changes hands, the rest as one text. To clone some
  * thousand small objects would cost as much as to write them.
  */
-import { decodeUtf8, encodeUtf8 } from "@weighlock/manifest"
+import { decodeUtf8, encodeUtf8 } from "@weighlock/manifest/base"
 
 import { type Slice, Packer, unpack } from "../packed.ts"
 import type { LogCommit, NewEntry } from "./ledger.ts"

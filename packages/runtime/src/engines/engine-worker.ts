@@ -2,7 +2,7 @@
  * The thread of one model: it opens verified bytes on the first engine that will, then answers one batch after the other.
  * An endless loop or a crash in here takes this thread, not the server.
  */
-import { Moved, SerialQueue, serveOrders } from "@weighlock/node"
+import { Moved, SerialQueue, serveOrders } from "@weighlock/node/thread"
 import { asRuntimeError, RuntimeError } from "../errors.ts"
 import { answerBody } from "./answer.ts"
 import { EngineLost, EngineUnfit } from "./engine.ts"

@@ -6,7 +6,7 @@
  *
  * `trainingConfig`, optimizer state and user metadata are left alone: nothing here trains.
  */
-import { type JsonObject, parseJson } from "@weighlock/manifest"
+import { type JsonObject, parseJson } from "@weighlock/manifest/base"
 import { messageOf, refused } from "../errors.ts"
 import { asObject } from "./json-fields.ts"
 import { openTopology, type Topology } from "./topology.ts"

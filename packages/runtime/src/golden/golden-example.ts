@@ -1,5 +1,5 @@
 /** Reads and writes golden examples. What is malformed is MODEL_REFUSED, with the file and what is wrong in it. */
-import { type JsonValue, parseJson } from "@weighlock/manifest"
+import { type JsonValue, parseJson } from "@weighlock/manifest/base"
 import { messageOf, refused } from "../errors.ts"
 import { asArray, asFinite, asObject } from "../formats/json-fields.ts"
 import { readInstances } from "../predict-body.ts"
