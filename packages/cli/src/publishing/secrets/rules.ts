@@ -9,6 +9,7 @@
  * A token counts only where no letter or digit touches it, so that none is found inside base64; what an escape
  * ends with (`\n`) is none.
  */
+import { isLoopbackHost } from "@weighlock/node"
 import { isPlaceholder } from "./placeholder.ts"
 
 export interface Rule {
@@ -222,7 +223,7 @@ function json(key: string, pattern: string): RegExp {
 
 /** Not `postgres://user:password@localhost`, `://$USER:$PASSWORD@`, `://<user>:<password>@`. */
 function isRealPassword([, password = "", host = ""]: RegExpExecArray): boolean {
-  if (/^(?:localhost|127\.|\[::1\]|0\.0\.0\.0|host(?:name)?$|.*example)/i.test(host)) return false
+  if (isLoopbackHost(host) || /^(?:0\.0\.0\.0|host(?:name)?$|.*example)/i.test(host)) return false
   if (/^(?:user|admin|root|postgres|guest|test|pass|pwd|pw|secret|my)[\w-]*$/i.test(password)) return false
   return !/^[$<{[%]|^\*+$/.test(password) && !isPlaceholder(password)
 }
