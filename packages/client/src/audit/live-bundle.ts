@@ -6,6 +6,7 @@ import {
   type Bundle,
   envelopeOf,
   formatEnvelope,
+  type Leaf,
   ManifestError,
   parseLeaf,
   sha256Hex,
@@ -23,6 +24,8 @@ export interface LiveBundle {
   readonly leaf: Hash
   /** Manifest digest, hex. */
   readonly digest: string
+  /** What the entry published, such as `acme/mnist@1.2.0`; `null` for another act. */
+  readonly published: string | null
   /** What its proof leads to: signed by the log. */
   readonly head: LogHead
 }
@@ -35,10 +38,12 @@ export function openLive(bundle: Bundle, history: OneHistory): LiveBundle | null
     const { index, hashes, checkpoint, extra } = parseProof(proof)
     const head = history.open(checkpoint)
     const { size, root } = head.checkpoint
-    const leaf = hashLeaf(entry)
-    verifyInclusion({ leaf, index, size, root, proof: hashes })
-    if (extra !== undefined || !isOfEntry(bundle, entry)) return null
-    return { index, leaf, digest: sha256Hex(bundle.envelope.payload), head }
+    const hash = hashLeaf(entry)
+    verifyInclusion({ leaf: hash, index, size, root, proof: hashes })
+    const leaf = parseLeaf(entry)
+    if (extra !== undefined || !isOfEntry(bundle, leaf)) return null
+    const published = leaf.op === "publish" ? `${leaf.model}@${leaf.subject}` : null
+    return { index, leaf: hash, digest: sha256Hex(bundle.envelope.payload), published, head }
   } catch (error) {
     if (error instanceof ManifestError || error instanceof TlogError) return null
     throw error
@@ -46,8 +51,7 @@ export function openLive(bundle: Bundle, history: OneHistory): LiveBundle | null
 }
 
 /** Payload and signatures, exactly. */
-function isOfEntry({ envelope }: Bundle, entry: Uint8Array): boolean {
-  const leaf = parseLeaf(entry)
+function isOfEntry({ envelope }: Bundle, leaf: Leaf): boolean {
   const logged = envelopeOf(leaf, leaf.payload.inline === undefined ? envelope.payload : null)
   return Buffer.from(formatEnvelope(logged)).equals(formatEnvelope(envelope))
 }

@@ -21,13 +21,12 @@ import type { Transport } from "../transport.ts"
 import { isNotYetWitnessed, untilWitnessed } from "../witnessed.ts"
 import type { Findings } from "./finding.ts"
 import { type LiveBundle, type OneHistory, openLive } from "./live-bundle.ts"
+import { defaultCaps, type SurplusCaps, SurplusCount } from "./surplus-count.ts"
 
 /** Questions under way at once. */
 const atOnce = 8
 /** Questions without an answer that are asked once more: of more, the registry as a whole does not answer. */
 const mostUnanswered = 64
-/** Listed beyond what was audited, in all lists: published since then, named twice, or made up. */
-const mostSurplus = 100_000
 
 export interface LoggedVersion {
   readonly index: number
@@ -57,18 +56,25 @@ export class LiveCheck {
   /** That nobody answered, or not enough witnesses yet. */
   readonly #unanswered: { readonly question: Question; readonly error: ClientError }[] = []
   #unwitnessed = false
-  #surpluses = 0
+  readonly #surpluses: SurplusCount
   /** Index from which on an entry may be one that was not audited. */
   #newerFrom = 0
   #failure: { readonly error: unknown } | null = null
   /** Versions compared. */
   versions = 0
 
-  constructor(transport: Transport, trustChain: TrustChain, findings: Findings, history: OneHistory) {
+  constructor(
+    transport: Transport,
+    trustChain: TrustChain,
+    findings: Findings,
+    history: OneHistory,
+    caps: SurplusCaps = defaultCaps,
+  ) {
     this.#transport = transport
     this.#trustChain = trustChain
     this.#findings = findings
     this.#history = history
+    this.#surpluses = new SurplusCount(caps)
   }
 
   /**
@@ -88,7 +94,8 @@ export class LiveCheck {
   /**
    * Everything that is listed must have been logged, in `history` or after `audited`, the size at which that ends; and
    * everything logged must be listed. `count` is how many models `history` knows; it is not `whole` where entries could not be
-   * judged, and then what is listed may be one of those. Throws UNAVAILABLE.
+   * judged, and then what is listed may be one of those. Throws UNAVAILABLE, also for lists that go beyond the caps: what was
+   * found until then stands, and nothing is said about what was not looked at.
    */
   async finish(history: ReplayedHistory, audited: number, count: number, whole: boolean): Promise<void> {
     await this.#drain()
@@ -98,8 +105,8 @@ export class LiveCheck {
       if (!isModelName(model))
         return this.#surplus(`${JSON.stringify(model)} is in the list of models, and no model can be called so`)
       if (known.has(model)) return this.#surplus(`${model} is in the list of models twice`)
-      if (history.model(model) === null) this.#countSurplus()
-      else known.add(model)
+      if (history.model(model) === null) return await this.#requireNewModel(history, model)
+      known.add(model)
       await this.#compareList(history, model)
     })
     if (known.size < count)
@@ -110,15 +117,29 @@ export class LiveCheck {
     await this.#askAgain()
   }
 
-  async #compareList(history: ReplayedHistory, model: ListedModel["model"]): Promise<void> {
+  /** A model that the audited part of the log does not hold has at least one version that was published since. */
+  async #requireNewModel(history: ReplayedHistory, model: ListedModel["model"]): Promise<void> {
+    this.#surpluses.addNewer()
+    const { isRead, items } = await this.#compareList(history, model)
+    if (!isRead) this.#surpluses.addSurplus()
+    else if (items === 0) this.#surplus(`${model} is in the list of models, and has no version`)
+  }
+
+  /** Whether the list could be read to its end, and how many items it had. */
+  async #compareList(
+    history: ReplayedHistory,
+    model: ListedModel["model"],
+  ): Promise<{ readonly isRead: boolean; readonly items: number }> {
     const logged = new Set<string>()
-    await this.#each(versionListing(model), async ({ version, manifest }) => {
+    let items = 0
+    const isRead = await this.#each(versionListing(model), async ({ version, manifest }) => {
+      items++
       if (!isVersion(version))
         return this.#surplus(`${model} lists ${JSON.stringify(version)}, and no version can be called so`)
       if (logged.has(version)) return this.#surplus(`${model} lists ${version} twice`)
       const bound = history.bound(model, version)
       if (bound === null) {
-        this.#countSurplus()
+        this.#surpluses.addNewer()
         return await this.#run(() => this.#requireNewer(model, { version, manifest }))
       }
       logged.add(version)
@@ -128,33 +149,27 @@ export class LiveCheck {
     const expected = (history.model(model)?.seq ?? -1) + 1
     if (logged.size < expected)
       this.#finding(`${model} is listed with ${logged.size} of the ${expected} versions that were logged`)
+    return { isRead, items }
   }
 
-  /** A list that is none, or ends in an error, is a finding; what it named before was compared. */
-  async #each<T>(listing: Listing<T>, task: (item: T) => Promise<void> | void): Promise<void> {
+  /** A list that is none, or ends in an error, is a finding (`false`); what it named before was compared. */
+  async #each<T>(listing: Listing<T>, task: (item: T) => Promise<void> | void): Promise<boolean> {
     try {
       for await (const item of readPages(this.#transport, listing)) {
         this.#throwFailure()
         await task(item)
       }
+      return true
     } catch (error) {
       if (isNoAnswer(error) || !(error instanceof ClientError)) throw error
       this.#finding(`${listing.what}: ${error.message}`)
+      return false
     }
   }
 
   #surplus(message: string): void {
     this.#finding(message)
-    this.#countSurplus()
-  }
-
-  /** Each list has its cap; a registry could still make up as many lists as it likes. */
-  #countSurplus(): void {
-    if (++this.#surpluses <= mostSurplus) return
-    throw new ClientError(
-      "PROTOCOL",
-      `the lists name more than ${mostSurplus} things that the audited log does not hold`,
-    )
+    this.#surpluses.addSurplus()
   }
 
   /** A version that the audited part of the log does not hold: published since then, or never logged. */
@@ -164,29 +179,37 @@ export class LiveCheck {
   ): Promise<void> {
     const what = `${model}@${version} is listed`
     const judge = (found: LiveBundle | null): string | null =>
-      found !== null && found.index >= this.#newerFrom && found.digest === manifest
+      found?.published === `${model}@${version}` && found.index >= this.#newerFrom && found.digest === manifest
         ? null
         : `${what}, and was never logged`
-    await this.#ask({ path: `api/v1/models/${model}/versions/${version}`, what, judge })
+    if (!(await this.#ask({ path: `api/v1/models/${model}/versions/${version}`, what, judge })))
+      this.#surpluses.addSurplus()
   }
 
-  /** Throws UNAVAILABLE where too many questions have found no answer. */
-  async #ask(question: Question): Promise<void> {
-    await this.#compare(question).catch((error: unknown) => this.#putOff(question, error))
+  /** `false` for a wrong answer. Throws UNAVAILABLE where too many questions have found no answer. */
+  async #ask(question: Question): Promise<boolean> {
+    try {
+      return await this.#compare(question)
+    } catch (error) {
+      this.#putOff(question, error)
+      return true
+    }
   }
 
-  async #compare({ path, index, what, judge }: Question): Promise<void> {
+  /** `false` for a wrong answer, which is a finding. */
+  async #compare({ path, index, what, judge }: Question): Promise<boolean> {
     try {
       const { body } = await this.#transport.call(path, { what: path, method: "GET", limit: limits.bundle })
       const found = openLive(parseBundle(body), this.#history)
       const wrong = judge(found)
-      if (wrong !== null) return this.#finding(wrong, index)
-      if (found === null) return
-      await this.#history.require(found.head)
+      if (found !== null && wrong === null) await this.#history.require(found.head)
+      if (wrong !== null) this.#finding(wrong, index)
+      return wrong === null
     } catch (error) {
       const isKnown = error instanceof ClientError || error instanceof ManifestError
       if (isNoAnswer(error) || isNotYetWitnessed(error) || !isKnown) throw error
       this.#finding(`${what}, and the API answers ${explained(error)}`, index)
+      return false
     }
   }
 
@@ -201,7 +224,7 @@ export class LiveCheck {
   async #askAgain(): Promise<void> {
     const asked = this.#unanswered.splice(0)
     for (const { question } of asked) {
-      const task = (): Promise<void> => untilWitnessed(() => this.#compare(question))
+      const task = (): Promise<boolean> => untilWitnessed(() => this.#compare(question))
       await this.#run(() => task().catch((error: unknown) => this.#putOff(question, error)))
     }
     await this.#drain()
@@ -223,9 +246,10 @@ export class LiveCheck {
     this.#findings.log("live", message, index === undefined ? {} : { index })
   }
 
-  async #run(task: () => Promise<void>): Promise<void> {
+  async #run(task: () => Promise<unknown>): Promise<void> {
     while (this.#running.size >= atOnce) await Promise.race(this.#running)
-    const running = task()
+    const running: Promise<void> = task()
+      .then(() => undefined)
       .catch((error: unknown) => void (this.#failure ??= { error }))
       .finally(() => this.#running.delete(running))
     this.#running.add(running)
