@@ -9,11 +9,11 @@
  */
 import { randomBytes } from "node:crypto"
 import { link, lstat, open, readdir, rename, rm, unlink } from "node:fs/promises"
-import { basename, dirname, join } from "node:path"
-import { setTimeout as pause } from "node:timers/promises"
+import { dirname, join } from "node:path"
 
 import { syncFolder } from "./durable-folder.ts"
 import { explained } from "./mount-point.ts"
+import { renameOnce } from "./rename-once.ts"
 
 export interface FileOptions {
   /** Before the umask; 0600 unless told. */
@@ -38,11 +38,14 @@ export async function createFile(
 }
 
 async function nameNew(path: string, content: Uint8Array | string, mode: number): Promise<boolean> {
-  const temporary = await writeBeside(path, content, mode)
-  try {
-    return await nameOnce(temporary, path)
-  } finally {
-    await unlink(temporary).catch(() => undefined)
+  for (;;) {
+    const temporary = await writeBeside(path, content, mode)
+    try {
+      const outcome = await nameOnce(temporary, path)
+      if (outcome !== "lost") return outcome
+    } finally {
+      await unlink(temporary).catch(() => undefined)
+    }
   }
 }
 
@@ -111,8 +114,11 @@ async function removeLeftovers(folder: string, now: number): Promise<void> {
 /** What file systems without hard links answer; Android forbids them. */
 const noLinks: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EACCES", "EMLINK"])
 
-/** `false` when something has the name. A link never replaces what is there, as a rename would. */
-async function nameOnce(temporary: string, path: string): Promise<boolean> {
+/**
+ * `false` when something has the name. A link never replaces what is there, as a rename would. `lost`: the temporary file is
+ * gone, and the name is not given.
+ */
+async function nameOnce(temporary: string, path: string): Promise<boolean | "lost"> {
   try {
     await link(temporary, path)
     return true
@@ -120,38 +126,7 @@ async function nameOnce(temporary: string, path: string): Promise<boolean> {
     const { code = "" } = error as NodeJS.ErrnoException
     if (code === "EEXIST") return false
     if (!noLinks.has(code)) throw explained(error, path)
-    return await renameOnce(temporary, path)
-  }
-}
-
-/** How long nobody can be between the two steps of `renameOnce`, ms. */
-const claimEnds = 10_000
-
-/** Without hard links: whoever makes the claim is the one who looks and renames, so the name itself is never an empty file. */
-async function renameOnce(temporary: string, path: string): Promise<boolean> {
-  const claim = join(dirname(path), `.${basename(path)}.claim`)
-  for (let [owner, since] = ["", 0]; !(await claimed(claim)); await pause(20)) {
-    const found = await lstat(claim).catch(() => null)
-    const now = performance.now()
-    if (`${found?.ino} ${found?.mtimeMs}` !== owner) [owner, since] = [`${found?.ino} ${found?.mtimeMs}`, now]
-    else if (now - since > claimEnds) await rm(claim, { force: true }) // its owner was killed
-  }
-  try {
-    if (await exists(path)) return false
-    await rename(temporary, path)
-    return true
-  } finally {
-    await rm(claim, { force: true })
-  }
-}
-
-async function claimed(claim: string): Promise<boolean> {
-  try {
-    await (await open(claim, "wx", 0o600)).close()
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
-    throw error
+    return await renameOnce(temporary, path, () => temporaryIn(dirname(path)))
   }
 }
 
