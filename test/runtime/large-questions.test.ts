@@ -101,15 +101,35 @@ function unfinished(headers: string, chunk = ""): Promise<string> {
 }
 
 test("413 before a body is read that is larger than the rows could take", async () => {
-  assert.equal(await unfinished("content-length: 200000"), "413")
+  assert.equal(await unfinished("content-length: 400000"), "413")
   const chunk = `10000\r\n${" ".repeat(0x10000)}\r\n`
-  assert.equal(await unfinished("transfer-encoding: chunked", chunk.repeat(3)), "413")
+  assert.equal(await unfinished("transfer-encoding: chunked", chunk.repeat(6)), "413")
 })
 
 test("the most rows fit a body however they are written", async () => {
   const numbers = Array.from({ length: maxRows }, () => [-1 / 3e300, -1 / 7e300])
   const { status, body } = await ask(JSON.stringify({ inputs: numbers }, null, 1))
   assert.deepEqual([status, body.outputs.length], [200, maxRows])
+})
+
+test("one picture fits the most rows, however it is indented; more than that is refused unread", async () => {
+  const flat = await loadVerified(
+    filesOf(await save(tf.sequential({ layers: [tf.layers.flatten({ inputShape: [28, 28, 1] })] }))),
+  )
+  const { url, close } = await serveModels([{ name: "m", model: flat }], { port: 0, maxRows: 1 })
+  const row = Array.from({ length: 28 }, () => Array.from({ length: 28 }, () => [-1 / 3e300]))
+  const named = { [String(flat.inputs[0]?.name)]: row }
+  const status = async (question: object, indent: number, newline: string): Promise<number> => {
+    const body = JSON.stringify(question, null, indent).replaceAll("\n", newline)
+    const answer = await fetch(`${url}/v1/models/m:predict`, { method: "POST", body })
+    await answer.arrayBuffer()
+    return answer.status
+  }
+  for (const question of [{ instances: [row] }, { instances: [named] }, { inputs: [row] }])
+    for (const indent of [0, 2, 8]) assert.equal(await status(question, indent, "\r\n"), 200, `indent ${indent}`)
+  assert.equal(await status({ instances: [row] }, 8, "\n".repeat(50)), 413)
+  await close()
+  await flat.dispose()
 })
 
 test("the body of a question is parsed in the engine's thread", async () => {
@@ -196,6 +216,15 @@ for (const [what, { body, code }] of Object.entries(structures)) {
     else assert.throws(check, { code })
   })
 }
+
+test("counted before it is parsed: as many lists as the most rows of the declared input have", async () => {
+  const { requireStructure } = await inside("./body-structure.ts")
+  const row = `[${"[0],".repeat(255)}[0]],`
+  const body = (rows: number): Uint8Array => bytes(`{"instances":[${row.repeat(rows - 1)}${row.slice(0, -1)}]}`)
+  const input = [{ name: "signal", shape: [256, 1], dtype: "float32" }]
+  requireStructure(body(16_384), input, 16_384)
+  assert.throws(() => requireStructure(body(16_500), input, 16_384), { code: "TOO_LARGE" })
+})
 
 test("503 for answers that nobody reads, until their readers are gone", async () => {
   const repeated = tf.sequential({

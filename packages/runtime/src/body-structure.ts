@@ -5,13 +5,14 @@
  *     {"instances":[{"image":[[1],[2]]}]}    depth 5, 4 lists and 2 objects, 2 strings
  */
 import { RuntimeError } from "./errors.ts"
-import type { TensorSpec } from "./tensors.ts"
+import { elementsIn, type TensorSpec } from "./tensors.ts"
 
-/** Lists and objects of one body: as many as a picture of 4 million pixels has. */
-const maxLists = 2 ** 22
+/** Lists and objects of one body, unless the rows have more: as many as a picture of 4 million pixels has. */
+const manyLists = 2 ** 22
 /** Strings beside the names of inputs, and brackets around a tensor: body, list, row by name. */
 const stringsAround = 64
 const depthAround = 3
+const listsAround = 64
 
 const [quote, backslash] = [0x22, 0x5c]
 const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
@@ -21,6 +22,7 @@ export function requireStructure(body: Uint8Array, inputs: readonly TensorSpec[]
   const rank = Math.max(0, ...inputs.map(({ shape }) => shape.length))
   // One more of each: a tensor that is a little too deep is refused with its shape.
   const limits = { depth: rank + depthAround + 1, strings: maxRows * inputs.length + stringsAround }
+  const maxLists = Math.max(manyLists, maxRows * listsInRow(inputs) + listsAround)
   let [depth, lists, strings] = [0, 0, 0]
   for (let at = 0; at < body.length; at++) {
     const byte = body[at]
@@ -29,9 +31,17 @@ export function requireStructure(body: Uint8Array, inputs: readonly TensorSpec[]
       at = endOfString(body, at)
     } else if (byte === openList || byte === openObject) {
       if (++depth > limits.depth) throw invalid(`the body is nested deeper than ${limits.depth}; tensors have ${rank}`)
-      if (++lists > maxLists) throw tooLarge()
+      if (++lists > maxLists) throw tooLarge(maxLists)
     } else if (byte === closeList || byte === closeObject) depth -= 1
   }
+}
+
+/** With the object that names the inputs. An input with a dimension left open says nothing of how many it has. */
+function listsInRow(inputs: readonly TensorSpec[]): number {
+  const declared = inputs.flatMap(({ shape }) => (shape.includes(null) ? [] : [shape.map(Number)]))
+  return declared.reduce((total, sizes) => {
+    return total + sizes.reduce((lists, _, level) => lists + elementsIn(sizes.slice(0, level)), 0)
+  }, 1)
 }
 
 function endOfString(body: Uint8Array, start: number): number {
@@ -44,6 +54,6 @@ function invalid(message: string): RuntimeError {
   return new RuntimeError("INPUT_INVALID", message)
 }
 
-function tooLarge(): RuntimeError {
+function tooLarge(maxLists: number): RuntimeError {
   return new RuntimeError("TOO_LARGE", `the body has more than ${maxLists} lists`, { hint: "ask in several requests" })
 }
