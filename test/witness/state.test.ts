@@ -1,13 +1,16 @@
 /** What a witness cosigned it remembers: across restarts, and when its folder was damaged or put back it does not start. */
 import assert from "node:assert/strict"
+import { createHash } from "node:crypto"
 import {
   appendFileSync,
   chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -257,6 +260,27 @@ test("a file that is no witness's state", async (t) => {
   db.exec("CREATE TABLE other (id INTEGER)")
   db.close()
   await assert.rejects(restart(t, data), { code: "USAGE" })
+})
+
+test("a copy that cannot be opened, for a while: 503, and then that log is cosigned again; others are all the while", async (t) => {
+  const [log, other] = [new GrownLog().grow(3), new GrownLog(logSigner("b.example"), "b.example").grow(2)]
+  const data = folderOf(t)
+  const faults: unknown[] = []
+  const witness = await start(t, data, [log, other], { onFatal: (error) => faults.push(error) })
+  const copy = join(data, "cosigned", createHash("sha256").update(log.origin).digest("hex"))
+  renameSync(copy, `${data}.copy`)
+  mkdirSync(copy) // nothing that can be written to
+  for (let i = 0; i < 2; i++) {
+    const { status, body } = await ask(witness.url, await log.request(0))
+    assert.deepEqual([status, body], [503, "what would be cosigned cannot be kept now\n"])
+  }
+  assert.equal((await ask(witness.url, await other.request(0))).status, 200)
+  rmSync(copy, { recursive: true })
+  renameSync(`${data}.copy`, copy)
+  assert.equal((await ask(witness.url, await log.request(0))).status, 200)
+  assert.deepEqual(faults, [])
+  await witness.close()
+  await (await restart(t, data)).close()
 })
 
 test("a disk that takes no more: nothing is answered that was not kept, and the witness stops", async (t) => {

@@ -45,6 +45,14 @@ export class Refusal extends Error {
   }
 }
 
+/** What it would cosign cannot be kept now: nothing was written, and nothing is cosigned. */
+export class Unkept extends Refusal {
+  constructor(cause: unknown) {
+    super(503, "what would be cosigned cannot be kept now\n")
+    this.cause = cause
+  }
+}
+
 /** Two trees of one size under the log's signature: what convicts it. The answer is a 422 like any other. */
 export class Fork extends Refusal {
   readonly seen: string

@@ -16,7 +16,7 @@ import { RegistryError } from "../errors.ts"
 import type { App } from "../http/app.ts"
 import { type Place, listen } from "../http/listen.ts"
 import { lockWriter } from "../store/writer-lock.ts"
-import { Fork, Refusal } from "./judge.ts"
+import { Fork, Refusal, Unkept } from "./judge.ts"
 import { requireKept } from "./kept-state.ts"
 import { type Answer, type Exchange, answer, send } from "./respond.ts"
 import { initWitness, openSigner, requireWitness, statePath } from "./setup.ts"
@@ -87,6 +87,8 @@ function appOf(witness: Witness, { onFatal }: WitnessConfig, logger: Logger): Ap
       if (error instanceof Fork) {
         logger.error({ seen: error.seen, shown: error.shown }, "a log signed two trees of one size: keep both notes")
       }
+      if (error instanceof Unkept)
+        logger.error({ err: error.cause }, "not cosigned: the copy of the checkpoint cannot be opened")
       if (error instanceof Refusal) return { status: error.status, type: error.type, body: error.message }
       logger.fatal({ err: error }, "stopping: a write of unknown outcome")
       if (onFatal) onFatal(error)

@@ -14,7 +14,7 @@ import {
 } from "@weighlock/tlog"
 
 import { CheckpointCopy } from "../log/checkpoint-copy.ts"
-import { Refusal, type Submission, openSubmission, requireGrowth } from "./judge.ts"
+import { Refusal, Unkept, type Submission, openSubmission, requireGrowth } from "./judge.ts"
 import { copyPath, newestSlot, originHash } from "./kept-state.ts"
 import type { WitnessStore } from "./store.ts"
 
@@ -66,7 +66,7 @@ export class Witness {
   /** After the last request was answered. */
   async close(): Promise<void> {
     this.#stopped = true
-    for (const watch of this.#watches.values()) await (await watch).copy.close()
+    for (const watch of this.#watches.values()) await (await watch.catch(() => null))?.copy.close()
   }
 
   async #inTurn(submission: Submission): Promise<string> {
@@ -94,7 +94,10 @@ export class Witness {
   #watch(origin: string): Promise<Watch> {
     const known = this.#watches.get(origin)
     if (known) return known
-    const watch = this.#openWatch(origin)
+    const watch = this.#openWatch(origin).catch((cause: unknown) => {
+      this.#watches.delete(origin) // a disk that is full, or too many open files: whoever asks next tries again
+      throw new Unkept(cause)
+    })
     this.#watches.set(origin, watch)
     return watch
   }
