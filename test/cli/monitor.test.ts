@@ -117,6 +117,35 @@ test("a web hook gets each alert as JSON, asked again where that may help", asyn
   assert.equal(ids[0], ids[1])
   assert.equal(ids[1], ids[2])
   assert.equal(report["alerts"], new Set(ids).size)
+  // Each try of one alert has one key, and each alert its own, in a later run too.
+  const keysOf = (): string[] => posts.map(({ request }) => String(request.headers["idempotency-key"]))
+  const byId = (): Set<string> => new Set(ids.map((id, at) => `${id} ${keysOf()[at]}`))
+  const before = byId()
+  for (const key of keysOf()) assert.match(key, /^"[0-9a-f]{32}"$/)
+  assert.deepEqual([before.size, new Set(keysOf()).size], [new Set(ids).size, new Set(ids).size])
+  await cli.json(...watching("hook-again.cursor", "--once", "--webhook", url))
+  const again = posts.slice(ids.length).map(({ body, request }) => {
+    return `${(JSON.parse(body) as { id: string }).id} ${String(request.headers["idempotency-key"])}`
+  })
+  assert.deepEqual(new Set(again), before)
+})
+
+test("a web hook that breaks the connection after it has read: the same key again", async (t) => {
+  const posts: (string | undefined)[] = []
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => {
+      posts.push(request.headers["idempotency-key"] as string | undefined)
+      if (posts.length === 2) request.socket.resetAndDestroy()
+      else response.end()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  t.after(() => server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const { alerts } = await cli.json(...watching("reset.cursor", "--once", "--webhook", url))
+  assert.ok(posts.every((key) => key !== undefined))
+  assert.equal(posts[1], posts[2])
+  assert.deepEqual([posts.length, new Set(posts).size], [Number(alerts) + 1, alerts])
 })
 
 for (const status of [302, 403, 404]) {

@@ -5,6 +5,7 @@
  *     {"id":"UNKNOWN_KEY:412","code":"UNKNOWN_KEY","message":"…","origin":"models.acme.example/log","index":412,…}
  */
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { access, constants, stat } from "node:fs/promises"
 import { delimiter, resolve } from "node:path"
 import type { Alert } from "@weighlock/client"
@@ -100,10 +101,20 @@ const backoff: Backoff = { firstMs: 500, factor: 2, longestMs: 10_000 }
 
 class Refused extends Error {}
 
+/**
+ * The same for every try (draft-ietf-httpapi-idempotency-key-header): a connection that breaks off does not tell whether the
+ * other side has the alert, so it may get it twice. What is said of an entry (`UNKNOWN_KEY:412`) has the same key in every
+ * run; a state that lasts (`STALE`) may end and come again, which is another event.
+ */
+function eventKey({ origin, id, at }: Alert): string {
+  const event = /:\d+$/.test(id) ? [origin, id] : [origin, id, at]
+  return createHash("sha256").update(JSON.stringify(event)).digest("hex").slice(0, 32)
+}
+
 /** No redirect is followed: an alert is for the one whom the user named. */
 async function post({ signal }: Io, url: URL, alert: Alert): Promise<void> {
   const body = JSON.stringify(alert)
-  const headers = { "content-type": "application/json" }
+  const headers = { "content-type": "application/json", "idempotency-key": `"${eventKey(alert)}"` }
   const deliver = async (alive: Alive): Promise<void> => {
     const answer = await http.request(url, { method: "POST", headers, body, signal })
     alive(parseRetryAfter(answer.headers["retry-after"]))
