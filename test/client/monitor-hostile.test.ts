@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { suite, test, type TestContext } from "node:test"
-import { type Alert, monitorOnce, type MonitorOptions, type MonitorReport } from "@weighlock/client"
+import { type Alert, monitor, monitorOnce, type MonitorOptions, type MonitorReport } from "@weighlock/client"
 import type { Envelope, JsonObject, Signer, TrustChain } from "@weighlock/manifest"
 import { makeLog, signPublish, writeLog } from "../support/log-folder.ts"
 import { codeOf, tempFolder } from "../support/temp.ts"
@@ -185,5 +185,75 @@ suite("who may publish", () => {
       watch.alerts.map(({ id }) => id),
       ["RULE_BROKEN:2"],
     )
+  })
+})
+
+suite("a pinned root that a registry does not give at the first run", () => {
+  const answers: Record<string, (path: string) => { status?: number; body?: Uint8Array | string } | null> = {
+    "nothing there": () => ({ status: 404 }),
+    "not for us": () => ({ status: 403 }),
+    "too long a token": () => ({ status: 431 }),
+    "no checkpoint": () => ({ body: "hello" }),
+    "an empty log": () => ({
+      body: `${registry}/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— x AAAAAAAA\n`,
+    }),
+    "a log without end": (path) =>
+      path.endsWith("checkpoint")
+        ? { body: `${registry}/log\n9007199254740991\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— x AAAAAAAA\n` }
+        : null,
+    "no entries": (path) => (path.startsWith("log/tile/entries") ? { body: Buffer.alloc(99, 7) } : null),
+  }
+  for (const [what, answer] of Object.entries(answers)) {
+    test(`${what}: it goes on asking, and says so each time; then it watches`, { timeout: 300_000 }, async (t) => {
+      const { chain, log, envelopes } = await witnessedLog()
+      const peer = await startTiny(t, { chain, log, envelopes, time: now() })
+      peer.over = answer
+      const [troubles, runs, stop]: [unknown[], MonitorReport[], AbortController] = [[], [], new AbortController()]
+      await monitor({
+        source: { kind: "registry", url: peer.url },
+        trust: `sha256:${chain.current.digest}`,
+        cursor: join(tempFolder(t), "cursor.json"),
+        owned: ["acme/*"],
+        deliver: () => Promise.reject(new Error("there is nothing to tell")),
+        interval: 1,
+        signal: stop.signal,
+        onTrouble: (error) => {
+          troubles.push(error)
+          if (troubles.length === 3) peer.over = () => null
+        },
+        onRun: (report) => {
+          runs.push(report)
+          stop.abort()
+        },
+      })
+      assert.equal(troubles.length, 3)
+      assert.deepEqual(runs, [{ from: 0, to: 7, alerts: 0 }])
+    })
+  }
+  test("another root than the pinned one", async (t) => {
+    const [{ chain }, other] = await Promise.all([witnessedLog(), witnessedLog()])
+    const peer = await startTiny(t, { ...other, time: now() })
+    const options = {
+      source: { kind: "registry", url: peer.url } as const,
+      trust: `sha256:${chain.current.digest}`,
+      cursor: join(tempFolder(t), "cursor.json"),
+      owned: ["acme/*"],
+      deliver: () => Promise.resolve(),
+    }
+    assert.equal(await codeOf(() => monitorOnce(options)), "TRUST_UNREADABLE")
+    const [codes, stop]: [unknown[], AbortController] = [[], new AbortController()]
+    const onTrouble = (error: unknown): void => {
+      codes.push((error as { code?: unknown }).code)
+      if (codes.length === 2) stop.abort()
+    }
+    await monitor({ ...options, interval: 1, signal: stop.signal, onTrouble })
+    assert.deepEqual(codes, ["TRUST_UNREADABLE", "TRUST_UNREADABLE"])
+  })
+  test("a trust root of our own that cannot be read ends it", async (t) => {
+    const folder = tempFolder(t)
+    const source = { kind: "registry", url: "http://127.0.0.1:1" } as const
+    const options = { source, cursor: join(folder, "cursor"), owned: ["acme/*"], deliver: () => Promise.resolve() }
+    const watch = (): Promise<void> => monitor({ ...options, trust: join(folder, "not there"), interval: 1 })
+    assert.equal(await codeOf(watch), "TRUST_UNREADABLE")
   })
 })

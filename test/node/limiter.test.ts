@@ -103,6 +103,31 @@ test("forEach: everything, so many at a time, from what is there or comes", asyn
   }
 })
 
+test("forEach: an item that comes after a failure is not begun", async () => {
+  let [failed, ended] = [false, false]
+  const failure = Promise.withResolvers<void>()
+  async function* source(): AsyncGenerator<number> {
+    try {
+      yield 0
+      await failure.promise // the other worker waits here
+      await settle()
+      yield 1
+      yield 2
+    } finally {
+      ended = true
+    }
+  }
+  const begun: number[] = []
+  const outcome = forEach(source(), 2, async (item) => {
+    begun.push(item)
+    failed = true
+    failure.resolve()
+    throw new Error(`item ${item}`)
+  })
+  await assert.rejects(outcome, /item 0/)
+  assert.deepEqual([begun, failed, ended], [[0], true, true])
+})
+
 test("forEach: after a failure nothing new begins, what runs is awaited, and the source is told", async () => {
   let [ended, done] = [false, 0]
   const source = counted(100, () => (ended = true))

@@ -5,9 +5,8 @@
 import type { FileHandle } from "node:fs/promises"
 import type { Resource } from "@weighlock/manifest"
 import type { FileHasher, Hashed } from "@weighlock/node"
-import { setTimeout as pause } from "node:timers/promises"
-import { forEach, Limiter, SerialQueue } from "@weighlock/node"
-import { diskError, unavailable } from "./errors.ts"
+import { forEach, Limiter, pause, SerialQueue } from "@weighlock/node"
+import { codeOf, diskError, unavailable } from "./errors.ts"
 import { fetchPiece, type Piece } from "./fetch-piece.ts"
 import { Overtaken, type Partial } from "./partials.ts"
 import { Blocks, mismatch } from "./receive.ts"
@@ -83,8 +82,7 @@ async function othersTurn(session: Session, [first]: readonly Resource[], since:
     throw unavailable(`another process is fetching ${first?.name} and has not got further for ${timeoutMs / 1000} s`, {
       hint: "try again; WEIGHLOCK_CACHE names a cache of its own",
     })
-  const { signal } = session
-  await pause(Math.min(longestPause, 10 * (idle + 1)), undefined, signal === undefined ? {} : { signal })
+  await pause(Math.min(longestPause, 10 * (idle + 1)), session.signal)
 }
 
 async function absentOf({ cache }: Session, resources: readonly Resource[]): Promise<Resource[]> {
@@ -245,11 +243,11 @@ async function disown(hasher: FileHasher, partial: Partial, pieces: readonly Pie
 }
 
 function isWrong(error: unknown): boolean {
-  return isCutShort(error) || (error as { code?: unknown }).code === "DIGEST_MISMATCH"
+  return isCutShort(error) || codeOf(error) === "DIGEST_MISMATCH"
 }
 
 function isCutShort(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "FILE_CHANGED"
+  return codeOf(error) === "FILE_CHANGED"
 }
 
 /** Somebody made the file shorter after it was written: no more right than other bytes. */

@@ -35,10 +35,16 @@ export class ClientError extends CodedError<ClientErrorCode> {
   override readonly name = "ClientError"
 }
 
+/** Also of what is no error: somebody who stops a request may give any reason. */
+export function codeOf(error: unknown): unknown {
+  return (error as { readonly code?: unknown } | null | undefined)?.code
+}
+
 /** A failed file operation: NO_SPACE when the disk is full, else `code`. Errors that have a code of ours pass. */
 export function diskError(error: unknown, code: "CACHE_UNUSABLE" | "TARGET_UNUSABLE", path: string): Error {
+  if (!(error instanceof Error) || error instanceof CodedError) return error as Error
   const { syscall, code: errno } = error as NodeJS.ErrnoException
-  if (!(error instanceof Error) || error instanceof CodedError || syscall === undefined) return error as Error
+  if (syscall === undefined) return error
   const isFull = errno === "ENOSPC" || errno === "EDQUOT"
   const isMount = errno === "EBUSY" || errno === "EXDEV"
   return new ClientError(isFull ? "NO_SPACE" : code, `cannot write ${path}: ${isMount ? error.message : errno}`, {

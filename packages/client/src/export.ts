@@ -26,7 +26,7 @@ import {
 } from "@weighlock/tlog"
 import { requireSignedBundle, TileCache } from "./audit/bundle-proof.ts"
 import { readBounded } from "./audit/source.ts"
-import { ClientError, diskError } from "./errors.ts"
+import { ClientError, codeOf, diskError } from "./errors.ts"
 import { proveGrowth, requireNotShrunk } from "./growth.ts"
 import { readHead } from "./log.ts"
 import type { LogHead } from "./log-head.ts"
@@ -117,7 +117,7 @@ class Export {
   async #before(): Promise<number> {
     const path = join(this.#folder, "checkpoint")
     const bytes = await readBounded(path, limits.checkpoint).catch((error: unknown) => {
-      if ((error as { code?: unknown }).code === "NOT_FOUND") return null
+      if (codeOf(error) === "NOT_FOUND") return null
       throw error
     })
     if (bytes === null) return 0
@@ -204,7 +204,7 @@ class Export {
   /** What is in the folder under that name already. */
   async #own(path: string, limit: number): Promise<Uint8Array | null> {
     return await readBounded(join(this.#folder, path), limit).catch((error: unknown) => {
-      if ((error as { code?: unknown }).code === "NOT_FOUND") return null
+      if (codeOf(error) === "NOT_FOUND") return null
       throw error
     })
   }

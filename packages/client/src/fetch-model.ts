@@ -59,7 +59,7 @@ async function readCached(manifest: VerifiedManifest, options: ClientOptions): P
     const files = new Map<string, VerifiedFile>()
     for (const resource of manifest.resources) {
       options.signal?.throwIfAborted()
-      const bytes = await cache.load(hasher, resource, { onBytes: () => undefined })
+      const bytes = await cache.load(hasher, resource, { signal: options.signal })
       if (bytes === "absent" || bytes === "wrong") return null
       const { name, size, digest } = resource
       files.set(name, { name, size, digest, bytes } as VerifiedFile)

@@ -13,7 +13,7 @@ const dumped = 131_072
 export interface IncomingOptions {
   readonly signal: AbortSignal
   /** What a failed connection or a broken body means to the caller. */
-  readonly broken: (cause: unknown) => Error
+  readonly broken: (cause: unknown) => unknown
 }
 
 export class Incoming implements Dispatcher.DispatchHandler {

@@ -6,7 +6,7 @@ import { promisify } from "node:util"
 import { gunzip } from "node:zlib"
 import { isSha256Hex, limits } from "@weighlock/manifest"
 import { cutTile, type Hash, type LogSource, maximumEntryBundle, parseTilePath, tilePath } from "@weighlock/tlog"
-import { ClientError } from "./errors.ts"
+import { ClientError, codeOf } from "./errors.ts"
 import { bytesOf, countOf, hashesOf, malformed, parseMembers } from "./json-answer.ts"
 import type { Transport } from "./transport.ts"
 
@@ -25,7 +25,7 @@ export interface EntryProof {
 
 /** Nobody answered, or nobody would answer us: that says nothing about the log. */
 export function isNoAnswer(error: unknown): boolean {
-  const { code } = error as { code?: unknown }
+  const code = codeOf(error)
   return code === "UNAVAILABLE" || code === "FORBIDDEN" || code === "UNAUTHENTICATED"
 }
 
@@ -78,7 +78,12 @@ export class LogReader implements LogFiles {
   }
 
   async #get(path: string, what: string, limit: number): Promise<Uint8Array> {
-    const { body, encoding } = await this.#transport.call(path, { what, method: "GET", limit }).catch(aboutFile)
+    const { body, encoding } = await this.#transport
+      .call(path, { what, method: "GET", limit })
+      .catch((error: unknown) => {
+        this.#transport.signal?.throwIfAborted()
+        throw aboutFile(error)
+      })
     return encoding === undefined || encoding === "identity" ? body : await decoded(body, encoding, what, limit)
   }
 }
@@ -95,9 +100,9 @@ const ofFiles: ReadonlySet<string> = new Set([
 ])
 
 /** A registry that answers 431 or USAGE for a file must not end a watch, or an audit, as if our own arguments were wrong. */
-function aboutFile(error: unknown): never {
-  if (!(error instanceof ClientError) || ofFiles.has(error.code)) throw error
-  throw new ClientError("PROTOCOL", error.message, { cause: error })
+function aboutFile(error: unknown): unknown {
+  if (!(error instanceof ClientError) || ofFiles.has(error.code)) return error
+  return new ClientError("PROTOCOL", error.message, { cause: error })
 }
 
 const unzip = promisify(gunzip)
@@ -121,7 +126,7 @@ export async function readTile(path: string, get: (path: string) => Promise<Uint
     return await get(path)
   } catch (error) {
     const tile = parseTilePath(path)
-    if ((error as { code?: unknown }).code !== "NOT_FOUND" || tile.width === 256) throw error
+    if (codeOf(error) !== "NOT_FOUND" || tile.width === 256) throw error
     const full = await get(tilePath({ ...tile, width: 256 })).catch(() => {
       throw error
     })

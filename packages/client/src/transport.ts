@@ -48,15 +48,15 @@ export interface Answer {
 export class Transport {
   readonly registry: URL
   readonly stores: StorePolicy
+  readonly signal: AbortSignal | undefined
   readonly #token: string | undefined
-  readonly #signal: AbortSignal | undefined
   readonly #agents = new Map<LookupFunction | "loopback" | undefined, EnvHttpProxyAgent>()
 
   constructor(options: TransportOptions) {
     this.registry = parseRegistryUrl(options.registry)
     this.stores = new StorePolicy(this.registry, options.allowStoreHosts)
     this.#token = checkedToken(options.token)
-    this.#signal = options.signal
+    this.signal = options.signal
   }
 
   /** One call to the registry, retried where that is safe. `path` is relative to the registry's URL. */
@@ -73,7 +73,7 @@ export class Transport {
 
   /** Opens a GET at the registry, or at a store it named (then without the token). Not retried. The caller reads it or stops it. */
   async open(url: URL, headers: Record<string, string> = {}): Promise<Incoming> {
-    const broken = (cause: unknown): Error => this.broken(url, cause)
+    const broken = (cause: unknown): unknown => this.broken(url, cause)
     const { EnvHttpProxyAgent } = await loadUndici()
     const incoming = new Incoming({ signal: this.#limit(headers["range"] !== undefined), broken })
     const { origin, pathname, search } = url
@@ -106,7 +106,7 @@ export class Transport {
 
   /** Asks again after UNAVAILABLE: an answer of 408, 429 or 503, a connection that broke; not after a bad certificate. */
   async retrying<T>(task: (alive: Alive) => Promise<T>): Promise<T> {
-    return await retrying(task, { mayHelp, signal: this.#signal })
+    return await retrying(task, { mayHelp, signal: this.signal })
   }
 
   async close(): Promise<void> {
@@ -135,12 +135,12 @@ export class Transport {
   /** The caller's signal, and the time that one exchange may take: longer when it moves a part of a file. */
   #limit(isPart: boolean): AbortSignal {
     const timeout = AbortSignal.timeout(isPart ? 20 * callTimeout : callTimeout)
-    return this.#signal === undefined ? timeout : AbortSignal.any([this.#signal, timeout])
+    return this.signal === undefined ? timeout : AbortSignal.any([this.signal, timeout])
   }
 
-  /** What a failed connection or a broken stream means. */
-  broken(url: URL, cause: unknown): Error {
-    if (this.#signal?.aborted === true) return asError(this.#signal.reason)
+  /** What a failed connection or a broken stream means; the reason, whatever it is, of a caller who has stopped it. */
+  broken(url: URL, cause: unknown): unknown {
+    if (this.signal?.aborted === true) return this.signal.reason
     const inner = cause instanceof Error && cause.cause instanceof ClientError ? cause.cause : cause
     if (inner instanceof ClientError) return inner
     const certificate = certificateProblem(cause)
@@ -192,10 +192,6 @@ async function readBody(body: AsyncIterable<Uint8Array>, limit: number, what: st
   })
   if (isAll) return bytes
   throw new ClientError("TOO_LARGE", `the answer to ${what} exceeds ${limit} bytes`)
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new ClientError("USAGE", "stopped")
 }
 
 function reasonOf(cause: unknown): string {

@@ -3,7 +3,6 @@
  * Grants are treated as hostile: PUT only, to an address the policy allows, with headers from a short list.
  */
 import { createReadStream } from "node:fs"
-import { setTimeout as pause } from "node:timers/promises"
 import {
   canonicalJson,
   encodeBase64,
@@ -14,7 +13,7 @@ import {
   partSizeFor,
   type Resource,
 } from "@weighlock/manifest"
-import { type Alive, forEach, Limiter } from "@weighlock/node"
+import { type Alive, forEach, Limiter, pause } from "@weighlock/node"
 import { ClientError, unavailable } from "./errors.ts"
 import type { Session } from "./session.ts"
 import { lastingRefusal } from "./store-problem.ts"
@@ -91,8 +90,7 @@ async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promi
     refusals = progressed || refusal === null ? 0 : refusals + 1
     if (refusal !== null && refusals > mostRefusals) throw lastingRefusal(refusal)
     if (idle > mostIdle(pending)) throw unavailable("the registry does not finish the upload")
-    if (idle > 0)
-      await pause(Math.min(1000, 50 * idle), undefined, sending.session.signal && { signal: sending.session.signal })
+    if (idle > 0) await pause(Math.min(1000, 50 * idle), sending.session.signal)
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { TrustChain } from "@weighlock/manifest"
 import { type Backoff, retrying } from "@weighlock/node"
-import { ClientError } from "./errors.ts"
+import { ClientError, codeOf } from "./errors.ts"
 import { type LogHead, openHead } from "./log-head.ts"
 import type { LogFiles } from "./log-reader.ts"
 
@@ -19,7 +19,7 @@ export async function untilWitnessed<T>(ask: () => Promise<T>, signal?: AbortSig
 }
 
 export function isNotYetWitnessed(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "NOT_YET_WITNESSED"
+  return codeOf(error) === "NOT_YET_WITNESSED"
 }
 
 /** Throws NOT_YET_WITNESSED. */

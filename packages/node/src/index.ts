@@ -7,6 +7,7 @@ export type { Hashed, Reading, ReadOptions } from "./hashing/reading.ts"
 export { isLoopbackAuthority, isLoopbackHost } from "./loopback.ts"
 export { type HttpAnswer, HttpClient, type HttpClientOptions, type HttpRequest } from "./http-client.ts"
 export { forEach, Limiter, type LimiterOptions } from "./limiter.ts"
+export { pause } from "./pause.ts"
 export { readAtMost } from "./read-at-most.ts"
 export { readWhole } from "./read-whole.ts"
 export {

@@ -87,11 +87,12 @@ export async function forEach<T>(
 ): Promise<void> {
   const queue = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   const failures: unknown[] = []
+  const hasFailed = (): boolean => failures.length > 0
   const work = async (): Promise<void> => {
-    while (failures.length === 0) {
+    while (!hasFailed()) {
       try {
         const next = await queue.next()
-        if (next.done === true) return
+        if (next.done === true || hasFailed()) return // while one waits for an item, another may fail
         await task(next.value)
       } catch (error) {
         failures.push(error)
@@ -99,7 +100,7 @@ export async function forEach<T>(
     }
   }
   await Promise.all(Array.from({ length: width }, work))
-  if (failures.length === 0) return
+  if (!hasFailed()) return
   await queue.return?.()
   throw failures[0]
 }

@@ -13,7 +13,8 @@
 import { createHash } from "node:crypto"
 import { lstat, mkdir, rename, rm, rmdir } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
-import { setTimeout as pause } from "node:timers/promises"
+
+import { pause } from "./pause.ts"
 
 /** How long nobody can be between the two steps, ms. */
 const claimEnds = 10_000

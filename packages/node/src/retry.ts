@@ -7,9 +7,8 @@
  * least as long as the other side asks for (Retry-After), up to half a minute. After a long silence nothing is begun again: a
  * server that hangs costs its one time limit, not four of them.
  */
-import { setTimeout as pause } from "node:timers/promises"
-
 import { startAwakeClock } from "./awake-clock.ts"
+import { pause } from "./pause.ts"
 
 export interface Backoff {
   /** ms */
@@ -66,26 +65,19 @@ async function retryBy<T>(now: () => number, task: (alive: Alive) => Promise<T>,
     try {
       return await task(alive)
     } catch (error) {
+      if (mayHelp(error)) signal?.throwIfAborted() // it is what was under way that broke off
       const attemptsLeft = attempts - failures
       if (attemptsLeft <= 0 || !mayHelp(error) || now() - since >= timeoutMs) throw error
     }
     const asked = Math.min(retryAfter, longestRetryAfter)
     retryAfter = 0
-    await sleep(Math.max(asked, backoffMs(failures, backoff)), signal)
+    await pause(Math.max(asked, backoffMs(failures, backoff)), signal)
   }
 }
 
 /** The pause after so many failures in a row (from 1), ms, with its chance in it. */
 export function backoffMs(failures: number, { firstMs, factor, longestMs }: Backoff = defaultBackoff): number {
   return Math.min(longestMs, firstMs * factor ** (failures - 1)) * (0.75 + Math.random() / 2)
-}
-
-/** Rejects with the signal's reason. */
-async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await pause(ms, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
-    signal?.throwIfAborted()
-    throw error
-  })
 }
 
 const httpDate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/

@@ -40,7 +40,7 @@ const mostReported = 10_000
 export async function audit(options: AuditOptions): Promise<AuditReport> {
   const source = openSource(options.source, options.signal)
   try {
-    const trustChain = await auditTrust(options.trust, source.files)
+    const trustChain = await auditTrust(options.trust, source.files, options.signal)
     await loadWitnessKeys(trustChain)
     return await new Audit(options, source, trustChain).run()
   } finally {

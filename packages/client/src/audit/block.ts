@@ -11,7 +11,7 @@ import {
   publicKeys,
 } from "@weighlock/manifest"
 import { hashLeaf, parseEntryBundle, type Tile, tilePath } from "@weighlock/tlog"
-import { ClientError } from "../errors.ts"
+import { ClientError, codeOf } from "../errors.ts"
 import type { LogFiles } from "../log-reader.ts"
 import type { SourceAddress } from "./source.ts"
 
@@ -127,8 +127,8 @@ function bad({ rule, code, message }: HistoryError, model: string | undefined): 
 
 /** What is wrong with a file of the log; an error that is about something else (no network, a bug) goes on its way. */
 export function faultOf(error: unknown): string {
-  const { code, message } = error as { code?: unknown; message?: unknown }
+  const code = codeOf(error)
   const isOfFile = ["MALFORMED", "NOT_FOUND", "TOO_LARGE", "PROTOCOL", "FILE_UNREADABLE"].includes(String(code))
   if (!isOfFile || !(error instanceof Error)) throw error
-  return error instanceof ClientError && code === "NOT_FOUND" ? "it is not there" : String(message)
+  return error instanceof ClientError && code === "NOT_FOUND" ? "it is not there" : error.message
 }

@@ -1,4 +1,5 @@
 /** The checkpoint an audit goes by: signed by the log, cosigned as the trust root asks, and fresh enough. */
+import { codeOf } from "../errors.ts"
 import { requireFreshHead } from "../log.ts"
 import type { LogHead } from "../log-head.ts"
 import type { Finding, Findings } from "./finding.ts"
@@ -31,9 +32,8 @@ async function byFinding<T>(
   try {
     return await open()
   } catch (error) {
-    const { code: found, message } = error as { code?: unknown; message: string }
-    if (found !== code) throw error
-    findings.add({ kind: "log", code, check, path, message } satisfies Finding)
+    if (!(error instanceof Error) || codeOf(error) !== code) throw error
+    findings.add({ kind: "log", code, check, path, message: error.message } satisfies Finding)
     return null
   }
 }

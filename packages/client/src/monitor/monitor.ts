@@ -7,11 +7,11 @@
  *
  * It starts at entry 0 and misses nothing: an alert that was not delivered is delivered by the next run.
  */
-import { setTimeout as pause } from "node:timers/promises"
 import { isPattern, type TrustChain } from "@weighlock/manifest"
+import { pause } from "@weighlock/node"
 import { openSource } from "../audit/source.ts"
-import { auditTrust } from "../audit/trust.ts"
-import { ClientError } from "../errors.ts"
+import { auditTrust, PinnedRootUnread } from "../audit/trust.ts"
+import { ClientError, codeOf } from "../errors.ts"
 import type { LogFiles } from "../log-reader.ts"
 import { readTrust } from "../session.ts"
 import { loadWitnessKeys } from "../witness-keys.ts"
@@ -48,28 +48,39 @@ export async function monitor(
 ): Promise<void> {
   for (;;) {
     try {
-      options.onRun?.(await monitorOnce(options))
+      const report = await monitorOnce(options) // outside the call: nothing in its brackets runs without an onRun
+      options.onRun?.(report)
     } catch (error) {
       if (options.signal?.aborted === true) return
       if (isLasting(error)) throw error
       options.onTrouble?.(error)
     }
     try {
-      await pause(options.interval, undefined, options.signal === undefined ? {} : { signal: options.signal })
+      await pause(options.interval, options.signal)
     } catch {
       return
     }
   }
 }
 
-/** What waiting does not mend. */
+const lasting: ReadonlySet<unknown> = new Set([
+  "USAGE",
+  "STATE_DAMAGED",
+  "STATE_UNUSABLE",
+  "TRUST_UNREADABLE",
+  "TRUST_PIN_MISMATCH",
+])
+
+/** What waiting does not mend. A registry has no say in that: its answer must never end a watch. */
 function isLasting(error: unknown): boolean {
-  const { code } = error as { code?: unknown }
-  return ["USAGE", "STATE_DAMAGED", "STATE_UNUSABLE", "TRUST_UNREADABLE", "TRUST_PIN_MISMATCH"].includes(String(code))
+  if (error instanceof PinnedRootUnread) return false // whoever answers next may have it
+  return lasting.has(codeOf(error))
 }
 
 /** A pinned root is asked of the log once: later whoever answers could stop the watch by not answering that. */
-async function trustOf({ trust, cursor }: MonitorOptions, files: LogFiles): Promise<TrustChain> {
+async function trustOf({ trust, cursor, signal }: MonitorOptions, files: LogFiles): Promise<TrustChain> {
   const local = await readTrust(trust)
-  return local ?? (await trustInCursor(cursor, trust.slice("sha256:".length))) ?? (await auditTrust(trust, files))
+  return (
+    local ?? (await trustInCursor(cursor, trust.slice("sha256:".length))) ?? (await auditTrust(trust, files, signal))
+  )
 }
