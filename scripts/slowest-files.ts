@@ -22,6 +22,3 @@ export async function* slowestFiles(events: AsyncIterable<TestEvent>): AsyncGene
   for (const { path, seconds } of files.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10))
     yield `${seconds.toFixed(1).padStart(7)} s  ${path}\n`
 }
-
-// eslint-disable-next-line import/no-default-export -- the runner takes a reporter from there
-export default slowestFiles
