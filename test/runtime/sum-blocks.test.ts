@@ -7,6 +7,7 @@ import assert from "node:assert/strict"
 import { before, test } from "node:test"
 import { cpuEngine } from "@weighlock/runtime/src/engines/cpu.ts"
 import type { ReadyEngine, TensorFlow } from "@weighlock/runtime/src/engines/engine.ts"
+import { kernelOutput, kernelScratch } from "@weighlock/runtime/src/engines/kernel-sizes.ts"
 import { openWasm } from "@weighlock/runtime/src/engines/wasm.ts"
 import { Random } from "../matrix/random.ts"
 
@@ -23,7 +24,12 @@ interface Axis {
 }
 
 let tf: TensorFlow
-let wasm: { numDataIds(): number; wasm: { HEAPU8: Uint8Array } }
+let wasm: {
+  readonly wasm: { HEAPU8: Uint8Array }
+  numDataIds(): number
+  makeOutput(shape: number[], ...rest: unknown[]): { dataId: object }
+  disposeData(id: object, ...rest: unknown[]): boolean
+}
 
 async function opened(engine: Promise<{ available: boolean }>): Promise<ReadyEngine> {
   const found = (await engine) as { available: true } & ReadyEngine
@@ -256,6 +262,103 @@ test("a bias and an activation come after all blocks", async () => {
     })
   await agree("Conv2D", convolution, expected)
 })
+
+test("slices, and all parts of a tensor along an axis", async () => {
+  for (let each = 0; each < 60; each++) {
+    const random = new Random(`slice ${each}`)
+    const shape = random.many(random.int(1, 4), () => random.int(1, 5))
+    const x = numbers(random, shape)
+    const begin = shape.map((size) => random.int(0, size - 1))
+    const size = shape.map((length, at) => random.int(1, length - (begin[at] ?? 0)))
+    const take = (start: Numbers, lengths: Numbers): Numbers =>
+      Array.from(
+        indices(lengths),
+        (index) =>
+          x[
+            offset(
+              index.map((at, i) => at + (start[i] ?? 0)),
+              shape,
+            )
+          ] ?? 0,
+      )
+    const given = (): Tensor => tf.tensor(x, shape)
+    await agree(
+      `${begin.join()} ${size.join()} of ${shape.join()}`,
+      () => tf.slice(given(), begin, size),
+      take(begin, size),
+    )
+    const along = random.int(0, shape.length - 1)
+    const cut = random.int(0, shape[along] ?? 0)
+    const sizes = [cut, (shape[along] ?? 0) - cut].filter((length) => length > 0)
+    const lengths = shape.map((length, at) => (at === along ? (sizes.at(-1) ?? 0) : length))
+    const start = shape.map((length, at) => (at === along ? length - (sizes.at(-1) ?? 0) : 0))
+    await agree(
+      `the last part of ${sizes.join()}`,
+      () => tf.split(given(), sizes, along).at(-1) as Tensor,
+      take(start, lengths),
+    )
+  }
+})
+
+test("the memory guard counts what a long sum keeps beside its answer", async () => {
+  await tf.setBackend("wasm")
+  const calls: readonly [name: string, inputs: Readonly<Record<string, number[]>>, attributes: object][] = [
+    ["Conv2D", { x: [1, 9, 9, 200], filter: [3, 3, 200, 90] }, { strides: [1, 1], pad: "same", dataFormat: "NHWC" }],
+    ["Conv2D", { x: [2, 40, 1, 30], filter: [33, 1, 30, 6] }, { strides: [2, 1], pad: "same", dataFormat: "NHWC" }],
+    ["BatchMatMul", { a: [1, 70, 3000], b: [1, 3000, 90] }, { transposeA: false, transposeB: false }],
+    [
+      "Conv2DBackpropInput",
+      { dy: [1, 5, 5, 700], filter: [3, 3, 8, 700] },
+      { inputShape: [1, 7, 7, 8], strides: [1, 1], pad: "valid", dataFormat: "NHWC" },
+    ],
+  ]
+  for (const [name, shapes, attributes] of calls) {
+    const inputs = Object.fromEntries(Object.entries(shapes).map(([key, shape]) => [key, tf.ones(shape)]))
+    const attrs = { dilations: [1, 1], ...attributes }
+    const run = (): void => void [tf.engine().runKernel(name, inputs, attrs)].flat().map((each) => each.dispose())
+    run() // so that what is kept for the weights is there
+    const peak = mostMade(run)
+    const counted = 4 * (kernelOutput(name, inputs, attrs) + kernelScratch(name, inputs, attrs))
+    assert.ok(peak > 0 && peak <= counted, `${name}: ${peak} bytes, and ${counted} are counted`)
+    for (const input of Object.values(inputs)) input.dispose()
+  }
+})
+
+/** Bytes that tensors and sums in double had at most, beside those that were there. */
+function mostMade(run: () => void): number {
+  const { makeOutput, disposeData } = wasm
+  const OriginalSums = globalThis.Float64Array
+  const sizes = new Map<object, number>()
+  let [live, sums, peak] = [0, 0, 0]
+  const count = (): void => void (peak = Math.max(peak, live + sums))
+  globalThis.Float64Array = class extends OriginalSums {
+    constructor(length: number) {
+      super(length)
+      sums += 8 * length
+      count()
+    }
+  } as unknown as typeof Float64Array
+  wasm.makeOutput = function (shape, ...rest) {
+    const made = makeOutput.call(this, shape, ...rest)
+    sizes.set(made.dataId, 4 * shape.reduce((product, size) => product * size, 1))
+    live += sizes.get(made.dataId) ?? 0
+    count()
+    return made
+  }
+  wasm.disposeData = function (id, ...rest) {
+    const gone = disposeData.call(this, id, ...rest)
+    if (gone) live -= sizes.get(id) ?? 0
+    if (gone) sizes.delete(id)
+    return gone
+  }
+  try {
+    run()
+  } finally {
+    Object.assign(wasm, { makeOutput, disposeData })
+    globalThis.Float64Array = OriginalSums
+  }
+  return peak
+}
 
 test("nothing is left behind, and what was kept for the weights goes with them", async () => {
   await tf.setBackend("wasm")

@@ -2,10 +2,12 @@
  * The plain JavaScript kernels of one instance of the library: the engine `js`, and what the others are compared with.
  */
 import type { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu"
+import { elementsIn } from "../tensors.ts"
 import type { TensorFlow } from "./engine.ts"
 import { checkInPlace, type FiniteCheck, watchKernels } from "./kernels/finite.ts"
 import { guardIndices } from "./kernels/indices.ts"
 import { mendJsSums } from "./kernels/js-sums.ts"
+import { mendSlices } from "./kernels/slices.ts"
 import { guardWindows } from "./kernels/windows.ts"
 
 /** The reference would take longer than it may. */
@@ -38,6 +40,11 @@ export function watchJs(tf: TensorFlow): JsReference {
     for (const value of valuesOf(tensor.dataId, backend)) peak = Math.max(peak, Math.abs(value))
   }
   mendJsSums(tf)
+  mendSlices(tf, "cpu", {
+    valuesOf: ({ dataId }, backend) => valuesOf(dataId, backend),
+    make: (shape, backend) =>
+      (backend as MathBackendCPU).makeTensorInfo(shape, "float32", new Float32Array(elementsIn(shape))),
+  })
   watchKernels(tf, "cpu", { check: measured, ...(relu && { relu }) })
   guardWindows(tf, "cpu")
   guardIndices(tf, "cpu", ({ dataId }, backend) => valuesOf(dataId, backend))

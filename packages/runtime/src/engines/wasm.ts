@@ -8,6 +8,7 @@
 import { createRequire } from "node:module"
 import { dirname, sep } from "node:path"
 import * as core from "@tensorflow/tfjs-core"
+import type { TensorInfo } from "@tensorflow/tfjs-core"
 import * as layers from "@tensorflow/tfjs-layers"
 import { type BackendWasm, setWasmPaths } from "@tensorflow/tfjs-backend-wasm"
 import "@tensorflow/tfjs-backend-cpu"
@@ -15,6 +16,7 @@ import { type Engine, EngineLost, EngineUnfit, type OpenedEngine, type TensorFlo
 import { checkInPlace, watchKernels } from "./kernels/finite.ts"
 import { guardIndices } from "./kernels/indices.ts"
 import { mendProducts } from "./kernels/long-sums.ts"
+import { mendSlices } from "./kernels/slices.ts"
 import { longestSum } from "./kernels/sum-blocks.ts"
 import { mendInDouble } from "./kernels/wasm-double.ts"
 import { mendSums } from "./kernels/wasm-sums.ts"
@@ -59,14 +61,12 @@ export async function openWasm(longest: number): Promise<OpenedEngine> {
 
 function mendKernels(tf: TensorFlow, backend: BackendWasm, longest: number): void {
   guardMemory(backend)
+  const valuesOf = (tensor: TensorInfo): Float32Array => backend.typedArrayFromHeap(tensor) as Float32Array
   mendSums(tf)
   mendProducts(tf, backend, longest)
   mendInDouble(tf, longest)
-  watchKernels(
-    tf,
-    "wasm",
-    checkInPlace((tensor) => backend.typedArrayFromHeap(tensor) as Float32Array),
-  )
+  mendSlices(tf, "wasm", { valuesOf, make: (shape) => backend.makeOutput(shape, "float32") })
+  watchKernels(tf, "wasm", checkInPlace(valuesOf))
   guardWindows(tf, "wasm")
   guardIndices(tf, "wasm", (tensor) => backend.typedArrayFromHeap(tensor))
 }

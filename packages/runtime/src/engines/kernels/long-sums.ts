@@ -13,8 +13,9 @@
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm"
 import type { KernelFunc, TensorInfo } from "@tensorflow/tfjs-core"
 import type { TensorFlow } from "../engine.ts"
+import { copyBox } from "./copy-box.ts"
 import { type Block, type BlockOf, blocksOf, type Slice } from "./sum-blocks.ts"
-import { copyBox, type ViewOf, viewsInto } from "./wasm-views.ts"
+import { type ViewOf, viewsInto } from "./wasm-views.ts"
 import { type KernelCall, release, wrapKernels } from "./wrap.ts"
 
 /** Wraps the kernels that sum products. `longest` is how many of them the backend may add up by itself. */
