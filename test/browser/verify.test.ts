@@ -194,8 +194,8 @@ function site(): Parameters<typeof runPage>[1] {
     realpathSync(join(repository, "packages", from, "node_modules/@noble", name))
   return {
     imports: {
-      "@weighlock/manifest": "/manifest/index.js",
-      "@weighlock/tlog": "/tlog/index.js",
+      ...published("manifest"),
+      ...published("tlog"),
       "@noble/ed25519": "/noble/ed25519/index.js",
       "@noble/curves/": "/noble/curves/",
       "@noble/hashes/": "/noble/hashes/",
@@ -216,6 +216,20 @@ function site(): Parameters<typeof runPage>[1] {
       `,
     },
   }
+}
+
+/** Every name under which a package of ours is imported, and where its compiled module lies. */
+function published(name: string): Record<string, string> {
+  const json = readFileSync(join(repository, "packages", name, "package.json"), "utf8")
+  const { exports } = (
+    JSON.parse(json) as { publishConfig: { exports: Record<string, { default?: string } | string> } }
+  ).publishConfig
+  const modules: Record<string, string> = {}
+  for (const [path, target] of Object.entries(exports)) {
+    if (typeof target === "string" || target.default === undefined) continue
+    modules[`@weighlock/${name}${path.slice(1)}`] = target.default.replace("./dist/", `/${name}/`)
+  }
+  return modules
 }
 
 test("it is a browser, without Node's own verifier", { skip }, () => {
