@@ -19,9 +19,24 @@ export const ed25519SpkiPrefix: Uint8Array = Uint8Array.from([
   0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ])
 
+/** Keys without fault, by their bytes: the same few stand in every trust root that is parsed, and a check takes milliseconds. */
+const faultless = new Set<string>()
+const maxFaultless = 256
+
 /** What is wrong with a public key, as the end of a sentence about it; `null` for a key that may be enrolled. */
 export function ed25519Fault(point: Uint8Array): string | null {
   if (point.length !== 32) return "does not have 32 bytes"
+  const bytes = String.fromCharCode(...point)
+  if (faultless.has(bytes)) return null
+  const fault = findFault(point)
+  if (fault === null) {
+    if (faultless.size >= maxFaultless) faultless.clear()
+    faultless.add(bytes)
+  }
+  return fault
+}
+
+function findFault(point: Uint8Array): string | null {
   try {
     const decoded = Point.fromBytes(Uint8Array.from(point), false) // false: RFC 8032 canonical encodings only
     if (decoded.isSmallOrder()) return "is of small order: one signature would verify for many messages"
@@ -39,10 +54,10 @@ export function ed25519Spki(point: Uint8Array): Uint8Array<ArrayBuffer> {
 /** RFC 8032 pure Ed25519, strict (no ZIP 215), for a key without fault. Never throws. */
 export function verifyEd25519(point: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {
   if (signature.length !== 64) return false
-  return (
-    verifyEd25519WithNode(ed25519Spki(point), signature, message) !== false &&
-    verifyEd25519WithNoble(point, signature, message)
-  )
+  const byNode = verifyEd25519WithNode(ed25519Spki(point), signature, message)
+  if (byNode === null) return verifyEd25519WithNoble(point, signature, message)
+  // OpenSSL compares R with [S]B - [k]A, which lies in the prime-order group for a key without fault: R does, too.
+  return byNode && verifyCleared(point, signature, message)
 }
 
 export function verifyEd25519WithNoble(point: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {
@@ -50,6 +65,15 @@ export function verifyEd25519WithNoble(point: Uint8Array, signature: Uint8Array,
     // Noble clears the cofactor, OpenSSL does not: they differ only about an R that is not in the prime-order group, and
     // no honest signer makes one.
     if (!Point.fromBytes(Uint8Array.from(signature.subarray(0, 32)), false).isTorsionFree()) return false
+  } catch {
+    return false
+  }
+  return verifyCleared(point, signature, message)
+}
+
+/** With the cofactor cleared, as noble does it: a point of small order that is added to R goes unseen. */
+function verifyCleared(point: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {
+  try {
     return nobleVerify(Uint8Array.from(signature), Uint8Array.from(message), Uint8Array.from(point), { zip215: false })
   } catch {
     return false
