@@ -1,6 +1,6 @@
 /** A real process, a large file, a signal: it stops at once, says so, and leaves nothing. */
 import assert from "node:assert/strict"
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { existsSync, truncateSync, writeFileSync, mkdirSync } from "node:fs"
 import { after, test } from "node:test"
 import { setTimeout as pause } from "node:timers/promises"
@@ -17,12 +17,16 @@ after(() => cli.close())
 
 const options = ["--as", "acme/large@1.0.0", "--trust", "reg/trust.json", "--json", "--progress", "json"]
 
-function hashing(command: string, rest: readonly string[], nodeOptions: readonly string[] = []) {
-  const child = spawn(process.execPath, [...nodeOptions, main, command, "model", ...options, ...rest], {
+function start(command: string, rest: readonly string[], nodeOptions: readonly string[] = []) {
+  return spawn(process.execPath, [...nodeOptions, main, command, "model", ...options, ...rest], {
     cwd: cli.folder,
     env: { ...process.env, ...cli.env },
     stdio: ["ignore", "pipe", "pipe"],
   })
+}
+
+function hashing(...what: Parameters<typeof start>) {
+  const child = start(...what)
   let stdout = ""
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))
   const ended = new Promise<{ code: number | null; error: { code: string } }>((resolve) =>
@@ -57,3 +61,33 @@ test("a process that Node ends too early says so, not with 13, which is DIGEST_M
   assert.deepEqual([code, error.code], [1, "INTERNAL"])
   assert.equal(existsSync(cli.path("early.json")), false)
 })
+
+/** A thread that waits in the kernel, where nothing in the process can end it: `process.exit` waits for it for ever. */
+function stuckThread(): readonly string[] {
+  const pipe = cli.path("pipe")
+  if (!existsSync(pipe)) execFileSync("mkfifo", [pipe])
+  const program = "require('fs').openSync(require('worker_threads').workerData)"
+  const preload = `import { Worker } from "node:worker_threads"
+    new Worker(${JSON.stringify(program)}, { eval: true, workerData: ${JSON.stringify(pipe)} }).unref()`
+  return ["--import", `data:text/javascript,${encodeURIComponent(preload)}`]
+}
+
+for (const [what, signals] of [
+  ["after the command has ended", ["SIGINT"]],
+  ["while it ends", ["SIGINT", "SIGTERM"]],
+] as const) {
+  test(`a thread is stuck in a native call: a second signal ends the process, ${what}`, async (t) => {
+    if (process.platform === "win32") return t.skip("not checked: Windows has no named pipes of this kind")
+    const child = start("sign", ["-o", cli.path("stuck.json")], stuckThread())
+    t.after(() => child.kill("SIGKILL"))
+    const ended = new Promise<unknown[]>((resolve) => child.once("exit", (...how) => resolve(how)))
+    await new Promise((resolve) => child.stderr.once("data", resolve)) // it is hashing
+    for (const signal of signals) child.kill(signal)
+    if (signals.length === 1) await new Promise((resolve) => child.stdout.once("data", resolve)) // it says that it was stopped
+    const again = setInterval(() => child.kill("SIGINT"), 100)
+    const [code, signal] = await ended
+    clearInterval(again)
+    const ways = ["130", "SIGINT", "SIGTERM", "SIGKILL"] // the last before Node 22.15
+    assert.ok(ways.includes(String(code ?? signal)), `${String(code)} ${String(signal)}`)
+  })
+}

@@ -14,19 +14,23 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
 const { endProcess } = await import("@weighlock/node")
 const { failure, run } = await import("./run.ts")
 
+const stopSignals = ["SIGINT", "SIGTERM"] as const
 let isDecided = false
 let isStuck = false
 function leave(code: number): never {
   isDecided = true
+  // Leaving waits for every thread, and for one in a native call perhaps for ever. No listener runs meanwhile: without one the
+  // system ends the process when it is asked again.
+  for (const name of stopSignals) process.removeAllListeners(name)
   if (isStuck) endProcess(code)
   process.exit(code)
 }
 
 const stop = new AbortController()
 let interrupted = false
-for (const name of ["SIGINT", "SIGTERM"] as const) {
+for (const name of stopSignals) {
   process.on(name, () => {
-    if (stop.signal.aborted) leave(130) // asked twice: now
+    if (stop.signal.aborted) endProcess(130) // asked twice: now, whatever a thread is doing
     interrupted = name === "SIGINT"
     stop.abort(new DOMException("stopped", "AbortError"))
   })
