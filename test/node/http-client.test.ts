@@ -1,9 +1,16 @@
 /** Small requests: what comes is what was sent, and whoever is slow, endless or gone costs no more than the limits. */
 import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { writeFileSync } from "node:fs"
 import { createServer, type RequestListener } from "node:http"
+import { createServer as createTlsServer } from "node:https"
 import { createServer as createNetServer, type AddressInfo, type Server, type Socket } from "node:net"
-import { test, type TestContext } from "node:test"
+import { join } from "node:path"
+import { text } from "node:stream/consumers"
+import { suite, test, type TestContext } from "node:test"
 import { HttpClient, type HttpClientOptions } from "@weighlock/node"
+import { codeSigning, issue, pemOf, serverAuth, type Wish } from "../support/certificate.ts"
+import { tempFolder } from "../support/temp.ts"
 
 async function listen(t: TestContext, server: Server): Promise<URL> {
   const sockets = new Set<Socket>()
@@ -159,4 +166,89 @@ test("closing ends what is under way", async (t) => {
   const http = client(t)
   const url = await serve(t, () => http.close())
   await assert.rejects(http.request(url, { method: "GET" }))
+})
+
+suite("TLS under a certificate authority of one's own", () => {
+  const authority = issue({ subject: "authority", authority: true })
+  const stranger = issue({ subject: "authority", authority: true })
+  /** SubjectAltName (RFC 5280 §4.2.1.6) with one address. */
+  const addressed = (...ip: number[]): NonNullable<Wish["extensions"]> => [
+    { oid: "551d11", critical: false, value: Buffer.of(0x30, 0x06, 0x87, 0x04, ...ip) },
+  ]
+  const own: Wish = {
+    subject: "server",
+    issuer: authority,
+    purposes: [serverAuth],
+    extensions: addressed(127, 0, 0, 1),
+  }
+
+  interface Seen {
+    readonly url: URL
+    connections: number
+    requests: number
+  }
+  async function serveTls(t: TestContext, wish: Wish): Promise<Seen> {
+    const made = issue(wish)
+    const key = made.key.export({ type: "pkcs8", format: "pem" })
+    const server = createTlsServer({ key, cert: pemOf(made) }, (_, response) => {
+      seen.requests++
+      response.end("hello")
+    })
+    server.on("secureConnection", () => seen.connections++).on("tlsClientError", () => undefined)
+    const { port } = await listen(t, server)
+    const seen: Seen = { url: new URL(`https://127.0.0.1:${port}/`), connections: 0, requests: 0 }
+    return seen
+  }
+
+  test("is believed with its certificate, as text or as bytes, and the connection is kept", async (t) => {
+    const seen = await serveTls(t, own)
+    for (const [at, ca] of [pemOf(authority), Buffer.from(pemOf(authority))].entries()) {
+      const http = client(t, { ca })
+      for (let i = 0; i < 2; i++) {
+        const { status, body } = await http.request(seen.url, { method: "POST", body: "x" })
+        assert.deepEqual([status, body.toString()], [200, "hello"])
+      }
+      assert.equal(seen.connections, at + 1)
+    }
+  })
+
+  const past = new Date(Date.now() - 86_400_000)
+  const refused: Record<string, [Wish, Partial<HttpClientOptions>, string]> = {
+    "nobody has named it": [own, {}, "UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
+    "another of the same name": [own, { ca: pemOf(stranger) }, "CERT_SIGNATURE_FAILURE"],
+    "for another address": [
+      { ...own, extensions: addressed(127, 0, 0, 9) },
+      { ca: pemOf(authority) },
+      "ERR_TLS_CERT_ALTNAME_INVALID",
+    ],
+    "run out": [{ ...own, from: new Date(0), to: past }, { ca: pemOf(authority) }, "CERT_HAS_EXPIRED"],
+    "for signing code": [{ ...own, purposes: [codeSigning] }, { ca: pemOf(authority) }, "INVALID_PURPOSE"],
+  }
+  for (const [what, [wish, options, code]] of Object.entries(refused)) {
+    test(`a certificate is not believed: ${what}`, async (t) => {
+      const seen = await serveTls(t, wish)
+      await assert.rejects(client(t, options).request(seen.url, { method: "GET" }), { code })
+      assert.equal(seen.requests, 0)
+    })
+  }
+
+  test("NODE_EXTRA_CA_CERTS names it for every client without one of its own", async (t) => {
+    const { url } = await serveTls(t, own)
+    const file = join(tempFolder(t), "ca.pem")
+    writeFileSync(file, pemOf(authority))
+    const program = `
+      const { HttpClient } = await import(${JSON.stringify(import.meta.resolve("@weighlock/node"))})
+      const http = new HttpClient({ totalMs: 60_000, maxBytes: 100 })
+      const { status } = await http.request(new URL(process.argv[1]), { method: "GET" }).catch(({ code }) => ({ status: code }))
+      console.log(status)
+      http.close()`
+    for (const [ca, status] of [
+      [file, "200"],
+      ["", "UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
+    ] as const) {
+      const env = { ...process.env, NODE_EXTRA_CA_CERTS: ca }
+      const child = spawn(process.execPath, ["--input-type=module", "-e", program, url.href], { env, stdio: "pipe" })
+      assert.equal((await text(child.stdout)).trim(), status)
+    }
+  })
 })
