@@ -100,6 +100,27 @@ test("a publish that waits for a registry which is still reading back what it wa
   }
 })
 
+test("a registry that reads back for ever: after ten minutes it is said what is known", async (t) => {
+  const { Transport } = (await own("transport.ts")) as { Transport: new (options: object) => object }
+  const { uploadMissing } = (await own("upload.ts")) as { uploadMissing: (...args: unknown[]) => Promise<void> }
+  const sha256 = "ab".repeat(32)
+  const clock = performance.now.bind(performance)
+  let minutes = 0
+  t.mock.method(performance, "now", () => clock() + 60_000 * minutes)
+  const registry = await serve(t, (_, response) => {
+    minutes += 3 // it takes its time for each answer
+    response.end(JSON.stringify({ files: [{ sha256, state: "proving", grants: [] }] }))
+  })
+  const session = { transport: new Transport({ registry }), onProgress: () => undefined }
+  const files = [{ resource: { name: "weights.bin", size: 1, digest: sha256 }, path: "w" }]
+  await assert.rejects(uploadMissing(session, files), {
+    code: "UNAVAILABLE",
+    message: "the registry has been reading back weights.bin for 10 minutes and does not come to an end",
+    hint: /no version was bound; publish again/,
+  })
+  assert.equal(minutes, 12)
+})
+
 test("a large file is read from the cache: not to its end", async (t) => {
   const [size, folder] = [2 ** 26, tempFolder(t)]
   const digest = createHash("sha256").update(Buffer.alloc(size)).digest("hex")

@@ -73,7 +73,7 @@ async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promi
   let pending = batch
   // A part may have to be sent again (a restart, a lost answer), but a registry that never has enough is refused.
   let partsLeft = 4 * batch.reduce((sum, { resource }) => sum + (resource.parts?.digests.length ?? 1), 0)
-  for (let [idle, refusals] = [0, 0]; pending.length > 0;) {
+  for (let [idle, refusals, movedAt] = [0, 0, performance.now()]; pending.length > 0;) {
     const states = await askFor(sending.session, pending)
     const needed = pending.flatMap((file): Needed[] => {
       const state = states.get(file.resource.digest)
@@ -87,16 +87,25 @@ async function uploadBatch(sending: Sending, batch: readonly LocalFile[]): Promi
     pending = pending.filter(({ resource }) => states.get(resource.digest)?.state !== "present")
     const progressed = pending.length < before || accepted > 0
     idle = progressed ? 0 : idle + 1
+    if (progressed) movedAt = performance.now()
     refusals = progressed || refusal === null ? 0 : refusals + 1
     if (refusal !== null && refusals > mostRefusals) throw lastingRefusal(refusal)
-    if (idle > mostIdle(pending)) throw unavailable("the registry does not finish the upload")
+    if (idle > 0 && performance.now() - movedAt > mostIdleMs(pending)) throw unfinished(pending)
     if (idle > 0) await pause(Math.min(1000, 50 * idle), sending.session.signal)
   }
 }
 
-/** In rounds of at most a second: ten minutes, and the time to read all of it back from a slow bucket (10 MiB/s). */
-function mostIdle(pending: readonly LocalFile[]): number {
-  return 600 + pending.reduce((sum, { resource }) => sum + resource.size, 0) / (10 * 2 ** 20)
+/** Ten minutes, and the time to read all of it back from a slow bucket (10 MiB/s). */
+function mostIdleMs(pending: readonly LocalFile[]): number {
+  return 1000 * (600 + pending.reduce((sum, { resource }) => sum + resource.size, 0) / (10 * 2 ** 20))
+}
+
+function unfinished(pending: readonly LocalFile[]): ClientError {
+  const minutes = Math.round(mostIdleMs(pending) / 60_000)
+  const what = pending.length === 1 ? pending[0]?.resource.name : `${pending.length} files`
+  return unavailable(`the registry has been reading back ${what} for ${minutes} minutes and does not come to an end`, {
+    hint: "no version was bound; publish again later, and only what is missing is sent; its operator finds why in its log",
+  })
 }
 
 /** Sends every granted part, and completes what is whole then. `accepted` parts; the last `refusal` worth asking again. */
