@@ -81,7 +81,7 @@ suite("uploads that somebody else overtakes", () => {
   }
   test("publish: four publishers of the same new bytes at once all succeed", { timeout: 300_000 }, async (t) => {
     const shop = await openShop(t)
-    writeFiles(shop.source, { "model.json": Buffer.from("{}"), "weights.bin": randomBytes(20 * 2 ** 20) })
+    writeFiles(shop.source, { "model.json": Buffer.from("{}"), "weights.bin": randomBytes(17 * 2 ** 20) })
     const envelopes = await Promise.all(
       ["1.0.0", "1.1.0", "1.2.0", "1.3.0"].map((version) => signFolder(shop.source, [shop.world.signer], { version })),
     )

@@ -13,9 +13,14 @@ import { askCase, openEngine } from "./run-case.ts"
 const cases = representative(allCases(), 400)
 const answers = readAnswers()
 let engine: ReadyEngine
+/** What the engine answers right, without a fault. */
+let answered: readonly MatrixCase[]
 
 before(async () => {
   engine = await openEngine("js")
+  const results = await runMatrix(cases, answers, honest)
+  const right = new Set(results.filter(({ outcome }) => outcome === "right").map(({ id }) => id))
+  answered = cases.filter(({ id }) => right.has(id))
 })
 
 const honest: Ask = (one) => askCase(engine, one)
@@ -38,14 +43,8 @@ function theirs(id: string): readonly Tensor[] {
   return typeof found === "object" ? found : []
 }
 
-async function answered(): Promise<MatrixCase[]> {
-  const results = await runMatrix(cases, answers, honest)
-  const right = new Set(results.filter(({ outcome }) => outcome === "right").map(({ id }) => id))
-  return cases.filter(({ id }) => right.has(id))
-}
-
 test("zeros are found wherever Keras does not answer zeros", async () => {
-  const asked = (await answered()).filter(({ id }) =>
+  const asked = answered.filter(({ id }) =>
     theirs(id).some(({ values }) => Array.from(values).some((value) => Math.abs(value) > 1e-4)),
   )
   assert.ok(asked.length > 200)
@@ -57,7 +56,7 @@ test("zeros are found wherever Keras does not answer zeros", async () => {
 })
 
 test("one number that is off in the fourth digit is found in every case", async () => {
-  const asked = (await answered()).filter(({ id }) => theirs(id).some(({ values }) => values.length > 0))
+  const asked = answered.filter(({ id }) => theirs(id).some(({ values }) => values.length > 0))
   const wrong = await wrongOf(
     changed((values) => [...values.slice(0, -1), (values.at(-1) ?? 0) + 1e-4]),
     asked,
@@ -76,7 +75,7 @@ test("a bias that is dropped is found in most layers that have one", async () =>
     )
     return honest({ ...one, weights })
   }
-  const asked = (await answered()).filter(({ weights }) => weights.some(({ name }) => name.endsWith("bias")))
+  const asked = answered.filter(({ weights }) => weights.some(({ name }) => name.endsWith("bias")))
   const wrong = await wrongOf(dropped, asked)
   assert.ok(asked.length > 80)
   assert.ok(wrong.size > 0.9 * asked.length, `${wrong.size} of ${asked.length}`)

@@ -33,7 +33,7 @@ export const smallFiles = (): Record<string, Buffer> => ({
 })
 export const largeFiles = (): Record<string, Buffer> => ({
   ...smallFiles(),
-  "weights/big.bin": randomBytes(20 * 2 ** 20),
+  "weights/big.bin": randomBytes(17 * 2 ** 20), // three parts
 })
 
 export function writeFiles(folder: string, files: Readonly<Record<string, Buffer>>): void {
