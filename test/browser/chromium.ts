@@ -22,7 +22,7 @@ export interface Site {
   readonly scripts: Readonly<Record<string, string>>
 }
 
-/** The JSON that the page POSTs to `/report`. Rejects when it says nothing for a minute. */
+/** The JSON that the page POSTs to `/report`. Rejects when it says nothing for ten minutes, as a page that hangs: a machine that is busy takes one. */
 export async function runPage(chromium: string, site: Site): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>()
   const server = createServer((request, response) => {
@@ -34,7 +34,7 @@ export async function runPage(chromium: string, site: Site): Promise<unknown> {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   const browser = spawn(chromium, [...flags, `--user-data-dir=${profile}`, url], { stdio: "ignore", detached: true })
   const gone = once(browser, "exit")
-  const timer = setTimeout(() => reject(new Error("the page did not report within 60 seconds")), 60_000)
+  const timer = setTimeout(() => reject(new Error("the page did not report within ten minutes")), 600_000)
   browser.once("exit", (code) => reject(new Error(`chromium ended with ${code} before the page reported`)))
   try {
     return await promise

@@ -173,7 +173,7 @@ test("a path that no manifest can name is left out with its folder, or its publi
 })
 test(
   "more paths than a manifest names: whole folders stand for them, where nothing of them is taken",
-  { timeout: 120_000 },
+  { timeout: 600_000 },
   async () => {
     model(["a"])
     mkdirSync(cli.path("model/logs"))

@@ -526,7 +526,7 @@ async function theirVerdict(folder: string, { signed, asked, pin }: Case): Promi
   const pinned = pin === undefined ? [] : [`sha256:${pin}`]
   const args = ["verify.sh", "trust.json", signed ?? "envelope.json", "model", asked ?? reference, ...pinned]
   try {
-    const { stdout } = await run("bash", args, { cwd: folder, timeout: 60_000 })
+    const { stdout } = await run("bash", args, { cwd: folder, timeout: 600_000 })
     return { ok: true, said: stdout.trim() }
   } catch (error) {
     const { code, stderr } = error as { code: unknown; stderr: string }

@@ -191,7 +191,7 @@ for (const [way, flags] of Object.entries(evalWays)) {
       const { status, stdout, stderr } = spawnSync(process.execPath, flags(`${preamble}\n${script}`), {
         cwd,
         encoding: "utf8",
-        timeout: 60_000,
+        timeout: 600_000,
       })
       assert.deepEqual([status, stdout], [0, expected], stderr)
     })

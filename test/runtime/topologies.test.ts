@@ -314,7 +314,7 @@ async function longChain(count: number): Promise<SavedModel> {
   })
 }
 
-test("2,000 layers that are listed backwards load", { timeout: 120_000 }, async () => {
+test("2,000 layers that are listed backwards load", { timeout: 600_000 }, async () => {
   await withModel(filesOf(await longChain(2_000)), async (model) => {
     assert.deepEqual(Object.values(await model.predict([-1, 3])), [[0, 3]])
   })
