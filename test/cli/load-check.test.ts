@@ -1,5 +1,6 @@
 /** Which format a folder is found to be, what would not load is refused before it is signed, and golden examples. */
 import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { after, test } from "node:test"
@@ -209,6 +210,12 @@ test("an index whose shards are not all there is refused; so is one that names n
   const { exit, message } = await refusal()
   assert.deepEqual([exit, message.includes("model-00002-of-00002.safetensors")], [17, true])
   assert.deepEqual(await found("--no-load-check"), ["safetensors", "model.safetensors.index.json"])
+  model({
+    "pytorch_model.bin.index.json": index(".bin", ...shards),
+    "model-00001-of-00002.bin": "1",
+    "config.json": "{}",
+  })
+  assert.equal((await refusal()).exit, 17)
   model({ "model-00001-of-00002.safetensors": "1", "model-00002-of-00002.safetensors": "2", "config.json": "{}" })
   const { code, message: missing } = await refusal()
   assert.deepEqual([code, missing.includes("its index is missing")], ["USAGE", true])
@@ -299,6 +306,11 @@ test("--golden: no question, one of another shape, one too large, no file, a for
     assert.deepEqual([exit, code], [exitCode, expected], text.slice(0, 40))
   }
   assert.equal((await refusal("--golden", "nothing.json")).code, "NOT_FOUND")
+  execFileSync("mkfifo", [cli.path("fifo")])
+  for (const none of ["fifo", "/dev/zero", "model"]) assert.equal((await refusal("--golden", none)).code, "USAGE", none)
+  writeFileSync(cli.path("question.json"), question)
+  assert.equal((await refusal("--golden", "question.json", "--meta", "bad")).code, "USAGE")
+  assert.ok(!existsSync(cli.path("model/golden")))
   writeFileSync(cli.path("secret.json"), `{"instances":[[1,2]],"note":"ghp_${"a1B2".repeat(9)}"}`)
   for (const dry of [[], ["--dry-run"]])
     assert.equal((await cli.refusal("publish", "model", ...as, "--golden", "secret.json", ...dry)).code, "SECRET_FOUND")

@@ -94,6 +94,7 @@ async function signAnew(
   cosigners: readonly Signer[],
 ): Promise<Signed> {
   requireName(flags)
+  metadataOf(flags.meta) // --golden writes into the model: what is wrong is said before
   const labels = await chooseKeys(context.settings, flags.key)
   const signers = [...(await openSigners(context, labels, flags)), ...cosigners]
   const { taken, exclude, close } = await prepare(context, path, flags)

@@ -1,11 +1,11 @@
 /** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
-import { access, readFile } from "node:fs/promises"
+import { access } from "node:fs/promises"
 import { join } from "node:path"
 import { isLoopbackAuthority } from "@weighlock/node"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
 import { CliError, usage } from "../errors.ts"
-import { createFile, makeFolder } from "../files.ts"
+import { createFile, makeFolder, readInput } from "../files.ts"
 import type { Io } from "../io.ts"
 
 interface InitFlags extends CommonFlags {
@@ -99,12 +99,7 @@ async function fresh(context: Context, registry: string, flags: InitFlags): Prom
 async function byHand(context: Context, registry: string, file: string, flags: InitFlags): Promise<Made> {
   const { canonicalJson, parseJson, parseTrustRoot } = await import("@weighlock/manifest")
   const { chooseKeys, openKey } = await import("../keys.ts")
-  const value = parseJson(
-    await readFile(context.path(file)).catch((cause: unknown) => {
-      throw new CliError("NOT_FOUND", `cannot read ${file}`, { cause })
-    }),
-    file,
-  )
+  const value = parseJson(await readInput(context.path(file)), file)
   let log: { vkey: string; pem: string } | null = null
   if (value !== null && typeof value === "object" && !Array.isArray(value) && value["log"] === undefined) {
     log = await newLogKey(registry)
@@ -130,7 +125,6 @@ async function readPolicy({ path }: Context, { policy: file }: InitFlags): Promi
   if (file === undefined) return "quorum none\n"
   const { decodeUtf8 } = await import("@weighlock/manifest")
   const { parseWitnessPolicy, TlogError } = await import("@weighlock/tlog")
-  const { readInput } = await import("../files.ts")
   const text = decodeUtf8(await readInput(path(file)), file)
   try {
     parseWitnessPolicy(text)

@@ -142,5 +142,9 @@ function textOf(bytes: Buffer, head: Buffer): string {
 
 function isUtf16(head: Buffer): boolean {
   const mark = head.toString("hex", 0, 2)
-  return mark === "fffe" || mark === "feff"
+  if (mark === "fffe" || mark === "feff") return true
+  // Without a mark: Latin letters have a zero beside them.
+  const zeros = (from: number): boolean =>
+    head.length >= 16 && [0, 2, 4, 6, 8, 10, 12, 14].every((at) => head[at + from] === 0)
+  return zeros(0) !== zeros(1)
 }

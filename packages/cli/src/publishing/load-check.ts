@@ -15,9 +15,9 @@ import { readIndex } from "./shards.ts"
 /** Returns whether it is a format that is loaded at all. Throws MODEL_REFUSED with the loader's reason, or FILE_UNREADABLE. */
 export async function checkLoads(taken: Taken, signal: AbortSignal): Promise<boolean> {
   const { format, entrypoint, files } = taken
+  for (const file of files) if (isIndex(file.name)) await requireShards(file, files)
   const start = files.find(({ name }) => name === entrypoint)
   if (format === "other" || start === undefined) return false
-  if (format === "safetensors") await requireShards(start, files)
   const { checkLoadable, isLoadable } = await import("@weighlock/runtime")
   if (!isLoadable(format)) return false
   try {
@@ -42,8 +42,12 @@ function isNamed(name: string, entrypoint: string | undefined, text: string): bo
   return name === entrypoint || goldenNames.has(name) || text.includes(name.slice(name.lastIndexOf("/") + 1))
 }
 
+/** Of the shards of one model: `model.safetensors.index.json`, `pytorch_model.bin.index.json`. */
+function isIndex(name: string): boolean {
+  return /\.(?:safetensors|bin)\.index\.json$/.test(name)
+}
+
 async function requireShards(start: FoundFile, files: readonly FoundFile[]): Promise<void> {
-  if (!start.name.endsWith(".json")) return
   const names = new Set(files.map(({ name }) => name))
   const shards = await readIndex(start)
   if (shards.size === 0) throw await refused(`${start.name} names no files in a weight_map`)

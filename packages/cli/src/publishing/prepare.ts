@@ -9,7 +9,7 @@ import { compareUtf8, type Manifest } from "@weighlock/manifest"
 import type { FoundFile } from "@weighlock/manifest/node"
 import type { Context } from "../context.ts"
 import { usage } from "../errors.ts"
-import { requirePath } from "../files.ts"
+import { requireFile } from "../files.ts"
 import { answerQuestion, type Golden, writeGolden } from "./golden.ts"
 import { goldenNames } from "./golden-names.ts"
 import { inspect } from "./inspect.ts"
@@ -77,7 +77,7 @@ async function checked({ io }: Context, taken: Taken, { loadCheck }: PrepareFlag
 
 /** The question is looked into as every file is, before it is written into the model. */
 async function questionFile(path: string): Promise<FoundFile> {
-  await requirePath(path)
+  await requireFile(path)
   return { name: basename(path), path, size: (await stat(path)).size }
 }
 

@@ -8,7 +8,7 @@ const byName: readonly (readonly [RegExp, string])[] = [
   [/\.(?:jks|jceks|keystore)$/, "a Java key store"],
   [/\.kdbx?$/, "a KeePass database"],
   [/(?:^|\/)\.aws\/credentials$/, "AWS credentials"],
-  [/(?:^|\/)[._]netrc$/, "passwords for hosts"],
+  [/(?:^|\/)[._]?netrc$/, "passwords for hosts"],
   [/(?:^|\/)\.git-credentials$/, "Git credentials"],
   [/(?:^|\/)\.pypirc$/, "credentials for PyPI"],
   [/(?:^|\/)\.pgpass$/, "database passwords"],
@@ -30,13 +30,14 @@ const byName: readonly (readonly [RegExp, string])[] = [
   [/(?:^|\/)\.streamlit\/secrets\.toml$/, "secrets of a Streamlit app"],
   [/(?:^|\/)\.modal\.toml$/, "a token for Modal"],
   [/(?:^|\/)\.ngc\/config$/, "a key for NVIDIA NGC"],
-  [/(?:^|\/)(?:\.|rclone\/)rclone\.conf$/, "credentials for buckets"],
+  [/(?:^|\/)\.?rclone\.conf$/, "credentials for buckets"],
+  [/(?:^|\/)(?:clearml\.conf|\.comet\.config)$/, "a key for an experiment tracker"],
   [/(?:^|\/)\.s3cfg$|(?:^|\/)\.boto$/, "credentials for a bucket"],
 ]
 
 // `.env`, `.env.local`, `prod.env`: not those that are there to be copied, `.env.example`.
-const environment = /(?:^|\/)\.env(?:[.~_-][^/]*)?$|\.env$/
-const toBeCopied = /(?:example|sample|template|dist|defaults?)(?:\.|$)/
+const environment = /(?:^|\/)\.(?:flask)?env(?:[.~_ -][^/]*|[0-9]+)?$|\.env$/
+const toBeCopied = /(?:example|sample|template|dist)(?:\.|$)/
 
 /** What the file is, or `null`. An empty file gives nothing away. */
 export function secretByName(path: string, size: number): string | null {

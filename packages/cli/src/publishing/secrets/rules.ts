@@ -10,6 +10,7 @@
  * ends with (`\n`) is none.
  */
 import { isLoopbackHost } from "@weighlock/node"
+import { secretByForm } from "./by-form.ts"
 import { isPlaceholder } from "./placeholder.ts"
 
 export interface Rule {
@@ -28,8 +29,8 @@ const vendors = [
   "langsmith|langchain|runpod|modal|lambda|vast|github|gh|gitlab|databricks|digitalocean|cloudflare|heroku|netlify",
 ].join("|")
 
-const databaseAddress =
-  /(?<![A-Za-z0-9+])(?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|clickhouse|mssql)(?:\+\w+)?:\/\/[^\s:@/"'`]{0,100}:([^\s@"'`]{1,200})@([\w.[\]-]+)/g
+const address =
+  /(?<![A-Za-z0-9+])(?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|clickhouse|mssql|https?|git|ftps?|sftp)(?:\+\w+)?:\/\/[^\s:@/"'`]{0,100}:([^\s@/"'`]{1,200})@([\w.[\]-]+)/g
 const secretWords = ["secret", "Secret", "SECRET"]
 export const rules: readonly Rule[] = [
   token("a Hugging Face token", ["hf_", "api_org_"], "(?:hf|api_org)_[A-Za-z0-9]{30,}"),
@@ -61,6 +62,15 @@ export const rules: readonly Rule[] = [
   token("a Weights & Biases key", ["wandb_v1_"], "wandb_v1_\\w{60,}"),
   token("a Grafana token", ["glsa_"], "glsa_[A-Za-z0-9]{32}_[a-f0-9]{8}"),
   token("a Sentry token", ["sntrys_"], "sntrys_[\\w+/=-]{60,}"),
+  token("a Google access token", ["ya29."], "ya29\\.[\\w-]{60,}"),
+  token("a Kaggle token", ["KGAT_"], "KGAT_[A-Za-z0-9]{32,}"),
+  token("a Pinecone key", ["pcsk_"], "pcsk_\\w{40,}"),
+  value("a Discord webhook", ["api/webhooks/"], /discord(?:app)?\.com\/api\/webhooks\/\d{15,}\/([\w-]{50,})/g),
+  value(
+    "a Weights & Biases key",
+    ["wandb"],
+    /wandb(?:\.login\(\s*(?:key\s*=\s*)?\\?["']|\s+login\s+(?:--\S+\s+)*)([a-f0-9]{40})(?![\w])/g,
+  ),
   token("a Stripe key", ["k_live_"], "[rs]k_live_[A-Za-z0-9]{20,}"),
   token("a Google API key", ["AIza"], "AIza[\\w-]{35}"),
   token("a Google client secret", ["GOCSPX-"], "GOCSPX-[\\w-]{28}"),
@@ -73,6 +83,8 @@ export const rules: readonly Rule[] = [
   value("a note signer's key", ["PRIVATE+KEY+"], /PRIVATE\+KEY\+[^\s+]+\+[0-9a-f]{8}\+([A-Za-z0-9+/=]{40,})/g),
   value("an Azure storage key", ["AccountKey="], /AccountKey=([A-Za-z0-9+/]{86}==)/g),
   value("an Azure access key", ["SharedAccessKey="], /SharedAccessKey=([A-Za-z0-9+/]{43}=)/g),
+  setting("an Azure storage key", ["_KEY", "_key"], "azure_storage_(?:account_)?key", "[A-Za-z0-9+/]{86}=="),
+  setting("credentials for an npm registry", ["npmAuthToken"], "npmAuthToken", "[^\\s\"'$<{]{20,}"),
   setting("an Azure client secret", secretWords, "azure_client_secret", "[\\w.~-]{16,}"),
   setting(
     "an AWS secret key",
@@ -124,15 +136,15 @@ export const rules: readonly Rule[] = [
     "(?=(?:[A-Za-z_.-]*\\d){2})[\\w.-]{20,}",
   ),
   {
-    what: "a password in the address of a database",
+    what: "a password in an address",
     words: ["://"],
-    found: (text) => [...text.matchAll(databaseAddress)].some(isRealPassword),
+    found: (text) => [...text.matchAll(address)].some(isRealPassword),
   },
   setting(
     "a token of a Weighlock registry",
     ["WEIGHLOCK_TOKEN", "weighlock_token"],
     "weighlock_token",
-    "[^\\s\"'$<{]{8,}",
+    "(?![/.]|[A-Za-z_.]+[([])[^\\s\"'$<{()[\\]]{8,}",
   ),
   value(
     "credentials for an npm registry",
@@ -181,6 +193,41 @@ export const rules: readonly Rule[] = [
     /^kind:\s*Config\b/m,
     /^[ \t]*(?:client-key-data|token|password):\s*["']?[\w.+/=-]{16,}/m,
   ),
+  all(
+    "credentials for Kubernetes",
+    '"Config',
+    json("kind", '\\\\?"Config'),
+    json("(?:token|client-key-data|password)", '\\\\?"[^"\\\\]{16,}'),
+  ),
+  all(
+    "a secret of Kubernetes",
+    "kind: Secret",
+    /^kind: Secret\s*$/m,
+    /^[ \t]+[\w.-]+:[ \t]*["']?[A-Za-z0-9+/]{8,}={0,2}["']?[ \t]*$/m,
+  ),
+  all("credentials for a bucket", "secretKey", json("accessKey", '\\\\?"'), json("secretKey", '\\\\?"[^"\\\\]{16,}')),
+  all("a private key (TUF)", "keyval", json("keytype", '\\\\?"'), json("private", '\\\\?"(?:[0-9a-f]{64}|-----BEGIN)')),
+  {
+    what: "credentials for container registries",
+    words: ["dockerconfigjson"],
+    found: (text) =>
+      [...text.matchAll(/dockerconfigjson["']?\s*:\s*["']?([A-Za-z0-9+/]{40,}={0,2})/g)].some(([, packed = ""]) =>
+        Buffer.from(packed, "base64").toString("latin1").includes('"auth'),
+      ),
+  },
+  {
+    what: "a private key (DER in base64)",
+    words: ["MII", "MIG", "MIH", "MC4C", "MHcC", "MFEC"],
+    found: (text) =>
+      [...text.matchAll(/(?<![A-Za-z0-9+/])M[A-Z0-9][A-Za-z0-9+/]{60,8000}={0,2}(?![A-Za-z0-9+/=])/g)].some(
+        ([packed]) => secretByForm(Buffer.from(packed, "base64")) !== null,
+      ),
+  },
+  {
+    what: "a private key (PEM)",
+    words: ["PRIVATE%20KEY", "PRIVATE+KEY-----"],
+    found: (text) => /-----BEGIN[%+ A-Z0-9]*PRIVATE(?:%20|\+)KEY-----(?:%0[AD])*[A-Za-z0-9+/%]{40}/i.test(text),
+  },
   all("a PuTTY private key", "PuTTY-User-Key-File-", /^PuTTY-User-Key-File-\d: /m, /^Private-Lines: [1-9]/m),
   all("a GnuPG private key", "private-key", /^(?:Key: )?\((?:\d+:)?(?:protected-|openpgp-)?private-key/m),
   all("a minisign secret key", "untrusted comment", /^untrusted comment: (?:minisign|rsign|signify).*secret key/m),
@@ -200,10 +247,11 @@ function value(what: string, words: readonly string[], pattern: RegExp): Rule {
   return { what, words, found }
 }
 
-/** `NAME=value`, `name: "value"`, `"name": "value"`, `os.environ["NAME"] = "value"` */
+/** `NAME=value`, `name: "value"`, `"name": "value"`, `os.environ["NAME"] = "value"`, `%env NAME value` */
 function setting(what: string, words: readonly string[], name: string, pattern: string): Rule {
   const assigned = `\\\\?["']?\\s*(?:=>|[=:])\\s*\\\\?["']?|["']\\]?\\s*[=,]\\s*["']`
-  return value(what, words, new RegExp(`(?:${name})(?:${assigned})(${pattern})`, "gi"))
+  const spaced = String.raw`(?<=(?:%env|%set_env|\bENV|\bsetx|\bconfigure set)[ \t]+)(?:${name})[ \t]+["']?`
+  return value(what, words, new RegExp(`(?:${spaced}|(?:${name})(?:${assigned}))(${pattern})`, "gi"))
 }
 
 /** `_auth` is the base64 of `name:password`, `_password` that of a password. */
