@@ -1,19 +1,19 @@
 /**
  * Tests of which `pnpm test` runs a share, with all they have: every bit flipped, every character, a gigabyte
- * (`pnpm test:thorough`). Those are the files that import `test/support/thorough.ts`.
+ * (`pnpm test:thorough`, or those of the folders named). Those are the files that import `test/support/thorough.ts`.
  */
-import { spawnSync } from "node:child_process"
 import { globSync, readFileSync } from "node:fs"
-import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
+import { runFiles } from "./run-files.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const files = globSync("test/**/*.test.ts", { cwd: root, exclude: ["**/node_modules/**"] }).filter((file) =>
-  readFileSync(`${root}${file}`, "utf8").includes("/support/thorough.ts"),
-)
-const { status } = spawnSync(
-  process.execPath,
-  ["--test", "--test-timeout=900000", `--test-concurrency=${availableParallelism()}`, ...files.toSorted()],
-  { cwd: root, stdio: "inherit", env: { ...process.env, WEIGHLOCK_THOROUGH: "1" } },
-)
-process.exit(status ?? 1)
+const wanted = process.argv.slice(2)
+const files = globSync("test/**/*.test.ts", { cwd: root, exclude: ["**/node_modules/**"] })
+  .filter((file) => readFileSync(`${root}${file}`, "utf8").includes("/support/thorough.ts"))
+  .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(`test/${name}`)))
+if (files.length === 0) {
+  process.stderr.write(`no test file with a thorough form matches ${wanted.join(", ")}\n`)
+  process.exit(2)
+}
+process.env["WEIGHLOCK_THOROUGH"] = "1"
+runFiles(root, files)
