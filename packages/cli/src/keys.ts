@@ -24,14 +24,21 @@ export function keyPath(settings: Settings, label: string): string {
   return join(settings.home, "keys", `${parseLabel(label)}.pem`)
 }
 
-/** Makes an Ed25519 key. Never overwrites (CONFLICT). */
-export async function newKey(settings: Settings, label: string, options: KeyOptions): Promise<Signer> {
+/** Makes an Ed25519 key; `onMade` hears its keyid before the file is there. Never overwrites (CONFLICT). */
+export async function newKey(
+  settings: Settings,
+  label: string,
+  options: KeyOptions,
+  onMade: (keyid: string) => Promise<void> = () => Promise.resolve(),
+): Promise<Signer> {
   const path = keyPath(settings, label)
   const passphrase = options.passphrase ? await newPassphrase(settings, options) : null
   await makeStateFolder(join(settings.home, "keys"))
   const key = generateEd25519()
+  const signer = signerFor(key)
+  await onMade(signer.publicKey.keyid)
   if (!(await createStateFile(path, formatPrivateKey(key, passphrase)))) throw keyExists(path)
-  return signerFor(key)
+  return signer
 }
 
 export function keyExists(path: string): CliError {

@@ -1,11 +1,13 @@
 /** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
-import { access } from "node:fs/promises"
+import { access, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { isLoopbackAuthority } from "@weighlock/node"
+import type { Signer } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
 import { CliError, usage } from "../errors.ts"
 import { createFile, makeFolder, readInput } from "../files.ts"
+import { InitProgress } from "../init-progress.ts"
 import type { Io } from "../io.ts"
 
 interface InitFlags extends CommonFlags {
@@ -41,11 +43,14 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
     logKey: join(folder, "log-key.pem"),
     settings: join(folder, "weighlock.toml"),
   }
-  await requireAbsent(paths)
+  const progress = new InitProgress(folder)
+  await requireAbsent(paths, await progress.isThere())
   await makeFolder(folder)
+  // What a killed init left of these was never used.
+  if (await progress.begin()) for (const path of [paths.logKey, paths.settings]) await rm(path, { force: true })
 
   const made = await (flags.from === undefined
-    ? fresh(context, registry, flags)
+    ? fresh(context, registry, flags, progress)
     : byHand(context, registry, flags.from, flags))
   const envelope = await signEnvelope({ payloadType: trustRootPayloadType, payload: made.payload }, made.signers)
   if (made.logKeyPem !== null) await createFile(paths.logKey, made.logKeyPem, 0o600)
@@ -54,6 +59,7 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
     `# Weighlock settings; paths are relative to this file.\ntrust = "trust.json"\nkey = "${made.label}"\n# registry = "${isLoopbackAuthority(registry) ? "http" : "https"}://${registry}"\n`,
   )
   await createFile(paths.trust, formatEnvelope(envelope)) // last: with it everything is there
+  await progress.end()
 
   const { digest, root } = parseTrustRoot(made.payload)
   context.out.result({
@@ -79,21 +85,32 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
 
 interface Made {
   readonly payload: Uint8Array
-  readonly signers: readonly import("@weighlock/manifest").Signer[]
+  readonly signers: readonly Signer[]
   readonly label: string
   readonly logKeyPem: string | null
 }
 
-async function fresh(context: Context, registry: string, flags: InitFlags): Promise<Made> {
+async function fresh(context: Context, registry: string, flags: InitFlags, progress: InitProgress): Promise<Made> {
   const { makeFirstTrustRoot } = await import("@weighlock/manifest")
   const policy = await readPolicy(context, flags)
-  const { newKey } = await import("../keys.ts")
   const label = flags.label ?? registry.replaceAll(":", "-").slice(0, 64)
-  const signer = await newKey(context.settings, label, flags)
+  const signer = await firstKey(context, label, flags, progress)
   const log = await newLogKey(registry)
   const expires = new Date(Date.now() + 365 * 86_400_000)
   const payload = makeFirstTrustRoot({ registry, key: signer.publicKey, label, vkey: log.vkey, expires, policy })
   return { payload, signers: [signer], label, logKeyPem: log.pem }
+}
+
+/** A new key, or the one that an init made which was killed before it was done. */
+async function firstKey(context: Context, label: string, flags: InitFlags, progress: InitProgress): Promise<Signer> {
+  const { keyLabels, newKey, openKey } = await import("../keys.ts")
+  if (await progress.isOfKey(label)) {
+    if ((await keyLabels(context.settings)).includes(label)) {
+      const signer = await openKey(context.settings, label, flags)
+      if (await progress.hasMade(label, signer.publicKey.keyid)) return signer
+    }
+  }
+  return await newKey(context.settings, label, flags, (keyid) => progress.tellKey(label, keyid))
 }
 
 async function byHand(context: Context, registry: string, file: string, flags: InitFlags): Promise<Made> {
@@ -143,15 +160,18 @@ async function newLogKey(registry: string): Promise<{ vkey: string; pem: string 
   return { vkey: formatVkey(`${registry}/log`, derivePublicKey(key).bytes), pem: formatPrivateKey(key, null) }
 }
 
-/** Throws CONFLICT. The trust root is written last: where it is absent, the others are nobody's. */
-async function requireAbsent(paths: { readonly trust: string; readonly [name: string]: string }): Promise<void> {
+/** Throws CONFLICT. The trust root is written last: where it is absent and an init was killed, the others are nobody's. */
+async function requireAbsent(
+  paths: { readonly trust: string; readonly [name: string]: string },
+  wasKilled: boolean,
+): Promise<void> {
   const there: string[] = []
   for (const path of Object.values(paths)) if (await exists(path)) there.push(path)
   const [path] = there
-  if (path === undefined) return
+  if (path === undefined || (wasKilled && !there.includes(paths.trust))) return
   const hint = there.includes(paths.trust)
     ? "init never overwrites; choose another folder"
-    : `if an init that was stopped has left it, no registry knows it: remove it; else choose another folder`
+    : "choose another folder, or move it away"
   throw new CliError("CONFLICT", `${path} is there already`, { hint })
 }
 
