@@ -7,7 +7,8 @@ import { openTopology } from "@weighlock/runtime/src/formats/topology.ts"
 
 function open(className: string, config: Record<string, JsonValue>): void {
   const layer = { class_name: className, config: { name: "x", ...config } }
-  openTopology({ class_name: "Sequential", config: { name: "m", layers: [layer] } })
+  const masking = { class_name: "Masking", config: { name: "masked" } } // some settings say nothing without a mask
+  openTopology({ class_name: "Sequential", config: { name: "m", layers: [masking, layer] } })
 }
 
 /** Setting, a value that is computed otherwise, values that are right. */

@@ -4,6 +4,7 @@
  *     variable out/kernel        from "out/kernel", or "sequential/out/kernel" as Keras 3 writes it
  *     variable lstm/kernel       from "lstm/lstm_cell/kernel", as TensorFlow does since 2.2
  *     variable dense/kernel      from "dense/0", as a .keras file counts them
+ *     variable dw/depthwise_kernel from "dw/kernel", as Keras 3 calls it
  */
 import type { LayersModel } from "@tensorflow/tfjs-layers"
 import { refused } from "../errors.ts"
@@ -65,7 +66,8 @@ function namesFor(name: string, byCount: ReadonlyMap<string, string>): string[] 
     const rest = parts.slice(from)
     const path = rest.join("/")
     const withoutCell = [...rest.slice(0, -2), ...rest.slice(-1)].join("/")
-    return [path, ...(rest.length > 2 ? [withoutCell] : []), byCount.get(path) ?? path]
+    const ofKeras3 = path.replace(/\/kernel$/, "/depthwise_kernel")
+    return [path, ...(rest.length > 2 ? [withoutCell] : []), byCount.get(path) ?? path, ofKeras3]
   })
 }
 

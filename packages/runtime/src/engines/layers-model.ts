@@ -23,6 +23,7 @@ import { askReference, rehearse, rehearseReference } from "./rehearsal.ts"
 import { rehearsalQuestions, workOf } from "./rehearsal-question.ts"
 import { GrowingTensor, rowsOf } from "./rows.ts"
 import { requireMasksHeeded } from "./masks.ts"
+import { settleWholeNumbers } from "./whole-numbers.ts"
 import { withWeightBudget } from "./weight-budget.ts"
 
 export interface LoadedModel {
@@ -78,6 +79,13 @@ interface Unfilled {
 export async function checkLayersModel(engine: ReadyEngine, unfilled: Unfilled): Promise<void> {
   const { built } = await buildModel(engine, unfilled)
   matchWeights(built, unfilled.weights)
+  try {
+    requireRight(engine.limits, built)
+  } catch (cause) {
+    throw cause instanceof EngineWrong
+      ? refused(`no engine but a GPU's may answer right: ${cause.message}`, { cause })
+      : cause
+  }
 }
 
 async function buildModel(
@@ -105,11 +113,12 @@ function loadedModel(
   const names = distinctNames(positions.map((position) => built.outputNames[position] ?? ""))
   const outputs = names.map((name, index) => specOf(name, built.outputs[positions[index] ?? 0]))
   requireAnswerFits(outputs)
+  const dtypes = settleWholeNumbers(built, inputs)
   const ask: Ask = (batch, limit) =>
     askInOurWords(tracker, async () => {
       const chunk = chunkRows(activations, batch)
       const answers = await predict(batch, built.outputs.length, chunk, (part) =>
-        limit.within(() => compute(tf, built, part)),
+        limit.within(() => compute(tf, built, part, dtypes)),
       )
       await check()
       return inOrder(answers, positions)
@@ -168,12 +177,25 @@ async function predict(
   return answers.map((answer) => answer.whole())
 }
 
-function compute(tf: TensorFlow, model: LayersModel, batch: readonly TensorData[]): Tensor[] {
+function compute(
+  tf: TensorFlow,
+  model: LayersModel,
+  batch: readonly TensorData[],
+  dtypes: readonly TensorSpec["dtype"][],
+): Tensor[] {
   return tf.tidy(() => {
-    const inputs = batch.map(({ shape, data }, index) => tf.tensor(data, [...shape], dtypeOf(model.inputs[index])))
+    const inputs = batch.map(({ shape, data }, index) => {
+      const dtype = dtypes[index] ?? "float32"
+      return tf.tensor(dtype === "float32" ? asFractions(data) : data, [...shape], dtype)
+    })
     const answer = model.predict(inputs, { batchSize: batch[0]?.shape[0] ?? 1 })
     return Array.isArray(answer) ? answer : [answer]
   })
+}
+
+// The backends take the bytes of whole numbers for those of fractions.
+function asFractions(data: TensorValues): Float32Array {
+  return data instanceof Float32Array ? data : Float32Array.from(data)
 }
 
 async function read(tensor: Tensor): Promise<TensorValues> {
@@ -191,12 +213,15 @@ function dtypeOf(tensor: SymbolicTensor | undefined): TensorSpec["dtype"] {
   throw refused(`an input or output of type ${dtype} is not supported`)
 }
 
-// Two outputs of one layer: prob, prob_1, as Keras names them.
+// Two outputs of one layer: prob, prob_1, as Keras names them, unless another output has that name.
 function distinctNames(names: readonly string[]): string[] {
-  const seen = new Map<string, number>()
+  const taken = new Set(names)
+  const seen = new Set<string>()
   return names.map((name) => {
-    const count = seen.get(name) ?? 0
-    seen.set(name, count + 1)
-    return count === 0 ? name : `${name}_${count}`
+    let own = name
+    for (let count = 1; seen.has(name) && taken.has(own); count++) own = `${name}_${count}`
+    seen.add(name)
+    taken.add(own)
+    return own
   })
 }

@@ -18,6 +18,7 @@ export function normaliseGraph(
   isContainer: (one: JsonObject) => boolean,
 ): void {
   const containers = new Set(layers.filter(isContainer).map(({ name }) => name))
+  const sequentials = new Set(layers.filter((layer) => layer["class_name"] === "Sequential").map(({ name }) => name))
   let keras3 = false
   for (const layer of layers) {
     const name = asName(layer["name"], "a layer's name")
@@ -29,7 +30,7 @@ export function normaliseGraph(
     })
   }
   for (const end of ["input_layers", "output_layers"]) {
-    config[end] = endsOf(config[end], end).map((tensor) => (keras3 ? shifted(tensor, containers) : tensor))
+    config[end] = endsOf(config[end], end).map((tensor) => (keras3 ? shifted(tensor, sequentials) : tensor))
   }
 }
 
@@ -40,12 +41,16 @@ function flatCall(call: JsonValue[]): JsonValue[] {
 
 function callOf({ args, kwargs }: JsonObject, containers: ReadonlySet<JsonValue | undefined>): JsonValue[] {
   for (const [name, value] of Object.entries(asObject(kwargs ?? {}, "kwargs of a call"))) {
-    if (value !== null && value !== false) throw refused(`a layer is called with ${name}, which is not supported`)
+    if (!isNothing(value)) throw refused(`a layer is called with ${name}, which is not supported`)
   }
   const [given, ...more] = asArray(args, "args of a call", maxCalls)
   if (given === undefined || more.length > 0)
     throw refused("a layer is called with another number of arguments than one")
   return (Array.isArray(given) ? given : [given]).map((tensor) => [...shifted(historyOf(tensor), containers), {}])
+}
+
+function isNothing(value: JsonValue): boolean {
+  return value === null || value === false || (Array.isArray(value) && value.every((item) => item === null))
 }
 
 function historyOf(tensor: JsonValue): JsonValue[] {
@@ -54,7 +59,8 @@ function historyOf(tensor: JsonValue): JsonValue[] {
   return asArray(asObject(config, "a tensor")["keras_history"], "keras_history", 3)
 }
 
-// The library counts the making of a model as its first call; Keras 3 does not.
+// The library counts the making of a model as its first call. Keras 3 does not where layers are called; among the outputs of
+// a model it does for all models but a Sequential.
 function shifted(tensor: JsonValue[], containers: ReadonlySet<JsonValue | undefined>): JsonValue[] {
   const [layer, node, index] = tensor
   return containers.has(layer) && typeof node === "number" ? [asName(layer, "a layer"), node + 1, index ?? 0] : tensor

@@ -38,7 +38,9 @@ function normaliseFields(object: JsonObject): JsonObject {
 function requireKerasOwn({ class_name: name, module, registered_name: registered }: JsonObject): void {
   if (name === undefined) return
   const own =
-    module === undefined || module === null || (typeof module === "string" && /^(?:builtins$|keras\b)/.test(module))
+    module === undefined ||
+    module === null ||
+    (typeof module === "string" && /^(?:builtins$|(?:tf_)?keras\b)/.test(module))
   const known = registered === undefined || registered === null || registered === name
   if (own && known) return
   const from = JSON.stringify(own ? registered : module)

@@ -5,7 +5,7 @@
  * backwards that takes minutes, and on a circle or for a missing layer it never ends. In this order one round is enough,
  * but for layers that are called several times.
  */
-import type { JsonObject } from "@weighlock/manifest"
+import type { JsonObject, JsonValue } from "@weighlock/manifest"
 import { refused } from "../errors.ts"
 import { asArray, asName, asObject } from "./json-fields.ts"
 
@@ -98,10 +98,17 @@ function layerName(layer: JsonObject, known: ReadonlyMap<string, JsonObject>): s
   return name
 }
 
+// The library waits for ever for the inputs of a call that has none.
+function inputsOf(call: JsonValue, name: string): JsonValue[] {
+  const inputs = asArray(call, `a call of ${name}`, maxInputs)
+  if (inputs.length === 0) throw refused(`layer ${name} is called without an input`)
+  return inputs
+}
+
 function callsOf(layer: JsonObject, name: string): Call[] {
   return asArray(layer["inbound_nodes"], `inbound_nodes of ${name}`, maxInputs).map((call) => ({
     layer: name,
-    needs: asArray(call, `a call of ${name}`, maxInputs).map((input) => {
+    needs: inputsOf(call, name).map((input) => {
       const [from, node] = asArray(input, `an input of ${name}`, 4)
       if (typeof node !== "number" || !Number.isSafeInteger(node) || node < 0) throw refused(`an input of ${name}`)
       return [asName(from, `an input of ${name}`), node]

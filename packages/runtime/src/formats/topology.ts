@@ -15,6 +15,7 @@ import { normaliseGraph } from "./keras-graph.ts"
 import { normaliseObjects } from "./keras-objects.ts"
 import { containerClasses, knownActivations, knownClasses } from "./layer-classes.ts"
 import { orderLayers } from "./layer-order.ts"
+import { dropRedundant } from "./recurrent.ts"
 import { requireComputable } from "./layer-settings.ts"
 
 const maxLayers = 10_000
@@ -38,6 +39,7 @@ export function openTopology(value: JsonValue | undefined): Topology {
   const version = outer["keras_version"]
   if (typeof version === "string" && version.startsWith("3.")) requireSameActivations(inner)
   const model = asObject(normaliseObjects(inner), "the topology")
+  dropRedundant(model)
   settleContainers(model)
   checkValue(model, "")
   return { model, outputs: takeRepeatedOutputs(model) }
@@ -73,7 +75,8 @@ function checkValue(value: JsonValue, key: string): void {
 function checkObject(object: JsonObject): void {
   for (const [key, value] of Object.entries(object)) {
     if (!plainKey.test(key)) throw refused(`the topology has the key ${JSON.stringify(key)}`)
-    checkValue(value, key)
+    if (key.endsWith("activation") && value === "silu") object[key] = "swish" // Keras 3's name of the same
+    else checkValue(value, key)
   }
   const className = object["class_name"]
   if (className !== undefined) checkClass(className, object["config"])
