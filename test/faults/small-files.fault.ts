@@ -51,9 +51,8 @@ const commands: Readonly<Record<string, Command>> = {
         ])
         assert.equal(run(["key", "export", "alice"]).status, 0)
       } else {
-        // As its hint says.
-        for (const name of ["log-key.pem", "weighlock.toml"]) rmSync(join(reg, name), { force: true })
-        assert.equal(run(["init", "reg", "--origin", "localhost", "--label", "bob", "--no-passphrase"]).status, 0)
+        const again = run(["init", "reg", "--origin", "localhost", "--label", "alice", "--no-passphrase"])
+        assert.equal(again.status, 0, again.stderr)
       }
       assert.equal(run(["trust", "show", "--trust", "reg/trust.json"]).status, 0)
     },
@@ -68,7 +67,8 @@ const commands: Readonly<Record<string, Command>> = {
   },
 }
 
-const isNoTemporary = (name: string): boolean => !/^\.weighlock-[0-9a-f]{16}\.tmp$/.test(name)
+/** What `init` keeps of its progress goes last, after the trust root: a kill may leave it. */
+const isNoTemporary = (name: string): boolean => !/^\.weighlock-(?:[0-9a-f]{16}\.tmp|init\.json)$/.test(name)
 
 /** Runs `use` in an empty folder with the CLI. */
 function inFolder(use: (folder: string, run: Run) => void): void {
