@@ -78,6 +78,25 @@ test("whole numbers that Keras treats otherwise, and truth values, are refused",
   }
 })
 
+test("whole numbers are followed through Concatenate, and not out of a model within the model", async () => {
+  const [a, b] = [tf.input({ shape: [3, 2], name: "a" }), tf.input({ shape: [3, 2], name: "b" })]
+  const inner = tf.input({ shape: [3, 2], name: "inner" })
+  const flat = tf.model({ inputs: inner, outputs: layers.flatten().apply(inner), name: "flat" })
+  const odd: Record<string, Any> = {
+    "the mean of two of them": tf.model({
+      inputs: [a, b],
+      outputs: layers.globalAveragePooling1d().apply(layers.concatenate().apply([a, b])),
+    }),
+    "a model that hands them on": tf.model({ inputs: a, outputs: layers.layerNormalization().apply(flat.apply(a)) }),
+  }
+  for (const [what, network] of Object.entries(odd)) {
+    const saved = called(await save(network))
+    await check(saved)
+    for (const { class_name, config } of layersOf(saved)) if (class_name === "InputLayer") config.dtype = "int32"
+    await assert.rejects(check(saved), { code: "MODEL_REFUSED", message: /is int32 and goes into/ }, what)
+  }
+})
+
 const tensor = (...history: [string, number, number]): Any => ({
   class_name: "__keras_tensor__",
   config: { shape: [null, 2], dtype: "float32", keras_history: history },
