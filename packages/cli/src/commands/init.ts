@@ -1,5 +1,5 @@
 /** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
-import { access, rm } from "node:fs/promises"
+import { access, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { isLoopbackAuthority } from "@weighlock/node"
 import type { Signer } from "@weighlock/manifest"
@@ -46,8 +46,11 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
   const progress = new InitProgress(folder)
   await requireAbsent(paths, await progress.isThere())
   await makeFolder(folder)
-  // What a killed init left of these was never used.
-  if (await progress.begin()) for (const path of [paths.logKey, paths.settings]) await rm(path, { force: true })
+  // What a killed init left of these was never used; a key is put aside all the same, should that be wrong.
+  if (await progress.begin()) {
+    await rename(paths.logKey, `${paths.logKey}.unused`).catch(() => undefined)
+    await rm(paths.settings, { force: true })
+  }
 
   const made = await (flags.from === undefined
     ? fresh(context, registry, flags, progress)
