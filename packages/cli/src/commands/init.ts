@@ -1,7 +1,7 @@
 /** `weighlock init`: the first key, the log's key, the first trust root and the settings, in one go. */
-import { access, rename, rm } from "node:fs/promises"
+import { access, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { isLoopbackAuthority } from "@weighlock/node"
+import { isLoopbackAuthority, moveDurably } from "@weighlock/node"
 import type { Signer } from "@weighlock/manifest"
 import type { Command } from "commander"
 import { type CommonFlags, common, type Context, collect, openContext } from "../context.ts"
@@ -48,7 +48,7 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
   await makeFolder(folder)
   // What a killed init left of these was never used; a key is put aside all the same, should that be wrong.
   if (await progress.begin()) {
-    await rename(paths.logKey, `${paths.logKey}.unused`).catch(() => undefined)
+    if (await exists(paths.logKey)) await moveDurably(paths.logKey, `${paths.logKey}.unused`)
     await rm(paths.settings, { force: true })
   }
 
