@@ -82,6 +82,7 @@ test("several below the top are a choice of the publisher; one at the top goes b
   const { code, message } = await refusal()
   assert.deepEqual([code, message.includes("a/model.json, b/model.json")], ["USAGE", true])
   assert.deepEqual(await found("--entrypoint", "b/model.json"), ["tfjs-layers", "b/model.json"])
+  assert.deepEqual(await found("--entrypoint", "./b/model.json"), ["tfjs-layers", "b/model.json"])
   assert.deepEqual(await found("--format", "other"), ["other", undefined])
   model({ ...sum, "a/model.json": json, "a/w.bin": weights })
   assert.deepEqual(await found(), ["tfjs-layers", "model.json"])
@@ -92,6 +93,8 @@ test("several below the top are a choice of the publisher; one at the top goes b
 const unloadable: Readonly<Record<string, Files>> = {
   "a number that JSON has not": { ...sum, "model.json": json.replace('"shape":[2,1]', '"shape":[NaN,1]') },
   "JSON that was cut": { ...sum, "model.json": json.slice(0, -20) },
+  "JSON that was cut before it says what it is": { ...sum, "model.json": json.slice(0, 30) },
+  "JSON that is empty": { ...sum, "model.json": "" },
   "weights that are missing": { "model.json": json },
   "weights that are too short": { ...sum, "w.bin": weights.subarray(1) },
   "a layer that holds code": { ...sum, "model.json": json.replace('"Dense"', '"Lambda"') },

@@ -139,10 +139,15 @@ test(".weighlockignore is gitignore: folders, negation, anchors, comments, files
 })
 test("what is left out by a rule of ours is taken when .weighlockignore or --include says so", async () => {
   model(["a", "x/__pycache__/m.pyc", "x/__pycache__/n.pyc", ".DS_Store"])
-  write(".weighlockignore", "!.DS_Store\n")
+  write(".weighlockignore", "!.DS_Store\n!.weighlockignore\n!*\n__pycache__\n")
   const { files, leftOut } = await signAndVerify("--include", "x/__pycache__/m.pyc")
   assert.deepEqual(paths(files), [".DS_Store", "a", "x/__pycache__/m.pyc"])
   assert.deepEqual(paths(leftOut), [".weighlockignore", "x/__pycache__/n.pyc"])
+})
+test(".weighlockignore that is a link to nothing is said, not passed over", async () => {
+  model(["a"])
+  symlinkSync("nowhere", cli.path("model/.weighlockignore"))
+  assert.deepEqual(await cli.refusal("sign", "model", ...as), { exit: 2, code: "USAGE" })
 })
 test("--exclude goes with all of it: a path above, below or beside what is left out anyway", async () => {
   model(["a", "x/b", "x/__pycache__/m.pyc", "y/c"])

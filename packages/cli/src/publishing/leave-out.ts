@@ -17,7 +17,6 @@ const ignoreFile = ".weighlockignore"
 const maxIgnoreFile = 2 ** 20
 
 const byName: ReadonlyMap<string, string> = new Map([
-  [ignoreFile, "says what is left out"],
   [".git", "a Git repository"],
   [".hg", "a Mercurial repository"],
   [".svn", "a Subversion working copy"],
@@ -53,8 +52,9 @@ export class PublisherRules implements LeaveOutRules {
     return this.#wanted.some((name) => name === path || name.startsWith(`${path}/`))
   }
 
-  /** `undefined` where nothing speaks of it; the nearest ignore file has the last word, also over our own names. */
+  /** `undefined` where nothing speaks of it; the nearest ignore file has the last word, also over our own names, but its own. */
   #ruleOf(path: string, isFolder: boolean): string | null | undefined {
+    if (basename(path) === ignoreFile) return "says what is left out"
     for (let folder = parentOf(path); folder !== null; folder = parentOf(folder)) {
       const below = folder === "" ? path : path.slice(folder.length + 1)
       const found = this.#ignores.get(folder)?.test(isFolder ? `${below}/` : below)
@@ -78,8 +78,8 @@ function parentOf(path: string): string | null {
 }
 
 async function readIgnore(path: string): Promise<Ignore> {
-  const found = await stat(path)
-  if (!found.isFile() || found.size > maxIgnoreFile)
+  const found = await stat(path).catch(() => null)
+  if (found?.isFile() !== true || found.size > maxIgnoreFile)
     throw usage(`${path} is not a file of at most ${maxIgnoreFile} bytes`, "it holds one pattern a line")
   const text = (await readFile(path, "utf8")).replace(/^\uFEFF/, "")
   return ignore({ ignorecase: false }).add(text)

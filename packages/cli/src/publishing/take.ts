@@ -40,7 +40,8 @@ export async function takeFolder(
   const ignored = ignorePaths(listing)
   const format = flags.format === undefined ? undefined : parseFormat(flags.format)
   const warnings = await inspect(listing.files, new Set(include), context.io.signal)
-  const detected = await detect(listing.files, { format, entrypoint: flags.entrypoint })
+  const entrypoint = flags.entrypoint === undefined ? undefined : plainPath(flags.entrypoint)
+  const detected = await detect(listing.files, { format, entrypoint })
   return { ...listing, ...detected, warnings, exclude: ignored }
 }
 

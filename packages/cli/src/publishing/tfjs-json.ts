@@ -3,13 +3,14 @@
  * order mark, was meant to be a model as well, and its publisher wants to hear why it does not load.
  *
  *     {"format":"layers-model", "modelTopology":{"class_name":"Sequential",…}, "weightsManifest":[…]}
+ *     model.json that is empty, or was cut off before these words
  */
 import { open } from "node:fs/promises"
 import type { FoundFile } from "@weighlock/manifest/node"
 
 const maxModelJson = 2 ** 26
 
-export async function tfjsFormat({ path, size }: FoundFile): Promise<"tfjs-layers" | "tfjs-graph" | null> {
+export async function tfjsFormat({ name, path, size }: FoundFile): Promise<"tfjs-layers" | "tfjs-graph" | null> {
   if (size > maxModelJson) return null
   const bytes = Buffer.alloc(size)
   const file = await open(path)
@@ -18,11 +19,25 @@ export async function tfjsFormat({ path, size }: FoundFile): Promise<"tfjs-layer
   } finally {
     await file.close()
   }
-  if (!isKey(bytes, "weightsManifest") || !isKey(bytes, "modelTopology")) return null
+  const isModel = isKey(bytes, "weightsManifest") && isKey(bytes, "modelTopology")
+  if (!isModel && !(isUsualName(name) && isBroken(bytes))) return null
   const kind = /"format"\s*:\s*"(graph|layers)-model"/.exec(bytes.toString("latin1"))?.[1]
   // Without a word of it: a graph lists nodes, a Keras model has classes.
-  const isGraph = kind === undefined ? !isKey(bytes, "class_name") : kind === "graph"
+  const isGraph = kind === undefined ? isModel && !isKey(bytes, "class_name") : kind === "graph"
   return isGraph ? "tfjs-graph" : "tfjs-layers"
+}
+
+function isUsualName(name: string): boolean {
+  return /(?:^|\/)model\.json$/.test(name)
+}
+
+function isBroken(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString("utf8"))
+    return false
+  } catch {
+    return true
+  }
 }
 
 function isKey(bytes: Buffer, key: string): boolean {

@@ -34,7 +34,9 @@ export function openTopology(value: JsonValue | undefined): Topology {
   const outer = asObject(value, "modelTopology")
   const inner = outer["model_config"] === undefined ? outer : asObject(outer["model_config"], "model_config")
   if (!isContainer(inner)) {
-    throw refused(`the topology is a ${JSON.stringify(inner["class_name"])}, not one of ${containerClasses.join(", ")}`)
+    const found =
+      inner["class_name"] === undefined ? "has no class_name" : `is a ${JSON.stringify(inner["class_name"])}`
+    throw refused(`the topology ${found}, and must be one of ${containerClasses.join(", ")}`)
   }
   const version = outer["keras_version"]
   if (typeof version === "string" && version.startsWith("3.")) requireSameActivations(inner)
