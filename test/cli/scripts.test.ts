@@ -31,6 +31,7 @@ import { dirname, join } from "node:path"
 import { suite, test } from "node:test"
 import { setTimeout as pause } from "node:timers/promises"
 import { Cli } from "../support/cli.ts"
+import { onlyThorough } from "../support/thorough.ts"
 
 const folder = join(import.meta.dirname, "scripts")
 
@@ -210,10 +211,13 @@ async function handwritten(cli: Cli, labels: readonly string[]): Promise<string>
   return JSON.stringify(root, null, 2)
 }
 
+/** The longest, of what other tests go through as well. */
+const long = new Set(["06-small-print.txt", "08-audit.txt", "09-monitor.txt", "10-witness.txt"])
+
 // Each has a folder and a registry of its own, and much of it is waiting.
 suite("the command line, as it is written down", { concurrency: 4 }, () => {
   for (const name of readdirSync(folder).toSorted()) {
-    test(name, async () => {
+    test(name, { skip: long.has(name) && onlyThorough }, async () => {
       const cli = new Cli()
       try {
         for (const { line, command, expected } of parse(readFileSync(join(folder, name), "utf8"))) {
