@@ -1,23 +1,51 @@
-/** The test files that take longest, longest first: what `pnpm test` prints at its end. Only their order depends on it. */
-const longest: readonly string[] = [
-  "test/cli/scripts.test.ts",
+/**
+ * Files that take longest. Some are run by `pnpm test:thorough` and not by `pnpm test`, which has others of their kind: they
+ * kill processes, wait for time limits, or go over a whole log again and again. `pnpm test NAME` runs those it names.
+ */
+export const longFiles: ReadonlySet<string> = new Set([
+  "test/cli/monitor.test.ts",
   "test/cli/serve-restart.test.ts",
-  "test/client/witnessed.test.ts",
   "test/client/audit-hostile.test.ts",
-  "test/runtime/hazards.test.ts",
-  "test/registry/uploads.test.ts",
-  "test/runtime/restart.test.ts",
   "test/client/audit-tamper.test.ts",
-  "test/registry/pipelining.test.ts",
-  "test/client/hostile.test.ts",
-  "test/registry/start-proof.test.ts",
+  "test/client/closing-store.test.ts",
+  "test/client/monitor-hostile.test.ts",
+  "test/client/partials.test.ts",
   "test/client/shared-blobs.test.ts",
+  "test/client/split-heads.test.ts",
+  "test/client/witnessed.test.ts",
+  "test/manifest/hostile-size.test.ts",
+  "test/registry/crash.test.ts",
+  "test/registry/hostile-bucket.test.ts",
+  "test/registry/pipelining.test.ts",
+  "test/registry/rebuild.test.ts",
+  "test/registry/start-proof.test.ts",
+  "test/witness/registry.test.ts",
+])
+
+/** Of the others those that take longest, longest first. Only the order depends on it. */
+const first: readonly string[] = [
+  "test/runtime/restart.test.ts",
+  "test/e2e/mnist-service.test.ts",
+  "test/cli/scripts.test.ts",
+  "test/registry/uploads.test.ts",
+  "test/docs/trust.test.ts",
+  "test/e2e/deployed.test.ts",
+  "test/client/seen-log.test.ts",
+  "test/client/cache.test.ts",
+  "test/client/hostile.test.ts",
+  "test/runtime/hazards.test.ts",
 ]
 
-/** Those that are known to be long in front, the others by their name. */
+/** `file` is a path below the root, with slashes. */
+export function isLong(file: string): boolean {
+  return longFiles.has(file)
+}
+
+/** The long ones in front, then those that are known to take time, the others by their name. */
 export function longestFirst(files: readonly string[]): string[] {
-  return [
-    ...longest.filter((file) => files.includes(file)),
-    ...files.filter((file) => !longest.includes(file)).toSorted(),
-  ]
+  const rank = (file: string): number => {
+    const at = first.indexOf(file)
+    return isLong(file) ? -1 : at === -1 ? first.length : at
+  }
+  return files.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 }
