@@ -77,6 +77,10 @@ test("a TensorFlow.js model is found with a format, without one, in a sub-folder
   model({ "model.json": JSON.stringify(graph) })
   assert.deepEqual(await found(), ["tfjs-graph", "model.json"])
 })
+test("a model.json that others write, and that JSON does not know, is no model of TensorFlow.js", async () => {
+  model({ "model.json": `{"learner":{"base_score":NaN,"names":[${'"feature",'.repeat(20)}"last"]}}` })
+  assert.deepEqual(await found(), ["other", undefined])
+})
 test("several below the top are a choice of the publisher; one at the top goes before all below", async () => {
   model({ "a/model.json": json, "a/w.bin": weights, "b/model.json": json, "b/w.bin": weights })
   const { code, message } = await refusal()

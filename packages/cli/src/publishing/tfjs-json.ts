@@ -9,6 +9,7 @@ import { open } from "node:fs/promises"
 import type { FoundFile } from "@weighlock/manifest/node"
 
 const maxModelJson = 2 ** 26
+const words = ["modelTopology", "weightsManifest", "layers-model", "graph-model"]
 
 export async function tfjsFormat({ name, path, size }: FoundFile): Promise<"tfjs-layers" | "tfjs-graph" | null> {
   if (size > maxModelJson) return null
@@ -20,11 +21,16 @@ export async function tfjsFormat({ name, path, size }: FoundFile): Promise<"tfjs
     await file.close()
   }
   const isModel = isKey(bytes, "weightsManifest") && isKey(bytes, "modelTopology")
-  if (!isModel && !(isUsualName(name) && isBroken(bytes))) return null
+  if (!isModel && !(isUsualName(name) && wasMeant(bytes) && isBroken(bytes))) return null
   const kind = /"format"\s*:\s*"(graph|layers)-model"/.exec(bytes.toString("latin1"))?.[1]
   // Without a word of it: a graph lists nodes, a Keras model has classes.
   const isGraph = kind === undefined ? isModel && !isKey(bytes, "class_name") : kind === "graph"
   return isGraph ? "tfjs-graph" : "tfjs-layers"
+}
+
+/** Others call theirs model.json as well: cut off anywhere, one for TensorFlow.js has a word of its own, or next to none. */
+function wasMeant(bytes: Buffer): boolean {
+  return bytes.length < 64 || words.some((word) => isKey(bytes, word))
 }
 
 function isUsualName(name: string): boolean {
@@ -33,7 +39,7 @@ function isUsualName(name: string): boolean {
 
 function isBroken(bytes: Buffer): boolean {
   try {
-    JSON.parse(bytes.toString("utf8"))
+    JSON.parse(bytes.toString("utf8").replace(/^\uFEFF/, ""))
     return false
   } catch {
     return true
