@@ -26,8 +26,7 @@ async function weighlock(env: Record<string, string>, ...argv: string[]): Promis
   const all = [
     main,
     ...argv,
-    "--registry",
-    url,
+    ...(argv.includes("--registry") ? [] : ["--registry", url]),
     "--json",
     ...(argv.includes("--trust") ? [] : ["--trust", "reg/trust.json"]),
   ]
@@ -47,7 +46,12 @@ const hashed = (text: string): string => createHash("sha256").update(text).diges
 
 before(async () => {
   if (skip !== false) return
-  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+  const subject = [
+    "-subj",
+    "/CN=localhost",
+    "-addext",
+    "subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:proxied.acme.example",
+  ]
   execFileSync(
     "openssl",
     [
@@ -78,25 +82,24 @@ before(async () => {
   writeFileSync(cli.path("tokens.json"), JSON.stringify({ tokens, anonymousRead: false }))
   mkdirSync(cli.path("model"))
   writeFileSync(cli.path("model", "large.bin"), randomBytes(20_000_000))
-  const { announced } = await cli.start(
-    "registry",
-    "serve",
-    "--data",
-    "data",
+  const { announced } = await cli.start(...serve("reg"))
+  url = announced.url
+})
+after(() => cli.close())
+
+function serve(name: string): string[] {
+  const files = [
     "--trust",
-    "reg/trust.json",
+    `${name}/trust.json`,
     "--tokens",
     "tokens.json",
     "--tls-cert",
     "tls.pem",
     "--tls-key",
     "tls.key",
-    "--log-level",
-    "silent",
-  )
-  url = announced.url
-})
-after(() => cli.close())
+  ]
+  return ["registry", "serve", "--data", `${name}-data`, ...files, "--log-level", "silent"]
+}
 
 const trusted = { NODE_EXTRA_CA_CERTS: cli.path("tls.pem") }
 
@@ -143,20 +146,36 @@ test("publish with a token from a file, then pull by the pin of the trust root",
   assert.deepEqual(readFileSync(cli.path("out", "large.bin")), readFileSync(cli.path("model", "large.bin")))
 })
 
-test("publish and pull through HTTPS_PROXY; no_proxy goes past it", { skip }, async (t) => {
-  const proxy = await startConnectProxy(t)
-  const env = { ...trusted, WEIGHLOCK_TOKEN: token.ci, HTTPS_PROXY: proxy.url, no_proxy: "" }
-  writeFileSync(cli.path("model", "large.bin"), randomBytes(20_000_000))
-  const published = await weighlock(env, "publish", "model", "--as", "acme/thing@1.1.0")
-  assert.deepEqual([published.code, published["created"]], [0, true])
-  const before = proxy.connected.length
-  assert.ok(before > 0)
-  const pull = (to: string, more: Record<string, string>): Promise<Ended> =>
-    weighlock({ ...env, WEIGHLOCK_CACHE: cli.path(`cache-${to}`), ...more }, "pull", "acme/thing@1.1.0", "-o", to)
-  assert.deepEqual((await pull("proxied", {})).code, 0)
-  assert.deepEqual(readFileSync(cli.path("proxied", "large.bin")), readFileSync(cli.path("model", "large.bin")))
-  const after = proxy.connected.length
-  assert.ok(after > before)
-  assert.deepEqual((await pull("direct", { no_proxy: "127.0.0.1,localhost" })).code, 0)
-  assert.equal(proxy.connected.length, after)
-})
+test(
+  "publish and pull through HTTPS_PROXY; what is on this machine, and what NO_PROXY names, goes past it",
+  { skip },
+  async (t) => {
+    const host = "proxied.acme.example"
+    await cli.json("init", "proxied", "--origin", host, "--label", "bob", "--no-passphrase")
+    const { announced } = await cli.start(...serve("proxied"), "--public-url", `https://${host}`)
+    const proxy = await startConnectProxy(t, { [`${host}:443`]: new URL(announced.url).host })
+    const env = { ...trusted, WEIGHLOCK_TOKEN: token.ci, HTTPS_PROXY: proxy.url, no_proxy: "" }
+    const there = ["--registry", `https://${host}`, "--trust", "proxied/trust.json"]
+    writeFileSync(cli.path("model", "large.bin"), randomBytes(20_000_000))
+    const published = await weighlock(env, "publish", "model", "--as", "acme/thing@1.1.0", "--key", "bob", ...there)
+    assert.deepEqual([published.code, published["created"]], [0, true])
+    const before = proxy.connected.length
+    assert.ok(before > 0)
+    assert.equal((await weighlock(env, "pull", "acme/thing@1.1.0", "-o", "pulled", ...there)).code, 0)
+    assert.deepEqual(readFileSync(cli.path("pulled", "large.bin")), readFileSync(cli.path("model", "large.bin")))
+    const after = proxy.connected.length
+    assert.ok(after > before)
+    assert.deepEqual([...new Set(proxy.connected)], [`${host}:443`])
+
+    assert.equal((await weighlock(env, "list")).code, 0) // https://localhost
+    assert.equal((await weighlock({ ...env, no_proxy: ".acme.example" }, "list", ...there)).code, 6)
+    assert.equal(proxy.connected.length, after)
+
+    const { code, error } = await weighlock(env, "list", "--registry", "https://elsewhere.example")
+    assert.deepEqual([code, error?.code], [6, "UNAVAILABLE"])
+    assert.ok(error?.message.includes(`through the proxy ${proxy.url} (HTTPS_PROXY)`), error?.message)
+    const nonsense = await weighlock({ ...env, HTTPS_PROXY: "nonsense" }, "list", ...there)
+    assert.deepEqual([nonsense.code, nonsense.error?.code], [2, "USAGE"])
+    assert.match(nonsense.error?.message ?? "", /^HTTPS_PROXY is not/)
+  },
+)

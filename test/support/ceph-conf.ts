@@ -4,9 +4,11 @@ export interface CephPlan {
   readonly fsid: string
   readonly monitorPort: number
   readonly gatewayPort: number
-  /** For HTTPS beside HTTP. */
+  /** Its host name: buckets are labels before it. */
+  readonly name: string
   /** It gives sessions (STS), encrypted with a key of 16 characters. */
   readonly sessions?: boolean | undefined
+  /** For HTTPS beside HTTP. */
   readonly tls?: { readonly port: number; readonly cert: string; readonly key: string } | undefined
 }
 
@@ -65,7 +67,7 @@ osd_class_default_list = *
 [client.rgw]
 rgw_data = ${plan.folder}/rgw
 rgw_frontends = beast endpoint=127.0.0.1:${plan.gatewayPort}${https(plan)}
-rgw_dns_name = localhost
+rgw_dns_name = ${plan.name}
 rgw_enable_usage_log = false
 rgw_crypt_require_ssl = false
 rgw_gc_max_objs = 7

@@ -21,6 +21,8 @@ export interface Wish {
   readonly pathLength?: number
   /** First byte of KeyUsage: 0x80 digitalSignature, 0x04 keyCertSign. `null` leaves it out. */
   readonly usage?: number | null
+  /** DNS names that it is for. */
+  readonly names?: readonly string[]
   /** DER content of the purposes. `null` leaves them out. */
   readonly purposes?: readonly string[] | null
   /** Further extensions: hex of the identifier, and whether it is critical. */
@@ -63,12 +65,16 @@ export function pemOf({ der }: Made): string {
   return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`
 }
 
-function extensionsOf({ authority = false, pathLength, usage, purposes, extensions = [] }: Wish): Buffer[] {
+function extensionsOf({ authority = false, pathLength, usage, names, purposes, extensions = [] }: Wish): Buffer[] {
   const own: Buffer[] = [
     extension("551d13", true, seq(...constraintsOf(authority, pathLength))),
     ...extensions.map(({ oid, critical, value }) => extension(oid, critical, value)),
   ]
   if (usage !== null) own.push(extension("551d0f", true, der(0x03, Buffer.of(0, usage ?? (authority ? 0x04 : 0x80)))))
+  if (names !== undefined) {
+    const each = names.map((dns) => der(0x82, Buffer.from(dns)))
+    own.push(extension("551d11", false, seq(...each)))
+  }
   const meant = purposes === undefined ? (authority ? null : [codeSigning]) : purposes
   if (meant !== null) own.push(extension("551d25", false, seq(...meant.map((oid) => der(0x06, hex(oid))))))
   return own

@@ -10,11 +10,17 @@ export interface ConnectProxy {
   readonly connected: readonly string[]
 }
 
-export async function startConnectProxy(t: TestContext): Promise<ConnectProxy> {
+/** `routes`: where `host:port` really is; whatever is not among them is answered 403. Without them everything is let through. */
+export async function startConnectProxy(
+  t: TestContext,
+  routes?: Readonly<Record<string, string>>,
+): Promise<ConnectProxy> {
   const connected: string[] = []
   const server = createServer().on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
     connected.push(request.url ?? "")
-    const { hostname, port } = new URL(`http://${request.url}`)
+    const address = routes === undefined ? request.url : routes[request.url ?? ""]
+    if (address === undefined) return void client.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+    const { hostname, port } = new URL(`http://${address}`)
     const onward = connect(Number(port), hostname, () => {
       client.write("HTTP/1.1 200 Connection established\r\n\r\n")
       onward.write(head)

@@ -56,6 +56,8 @@ export interface RgwOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** For `assumeRole`. */
   readonly sessions?: boolean
+  /** The host name of it, below which each bucket has one. */
+  readonly name?: string
 }
 
 export class Rgw {
@@ -74,13 +76,13 @@ export class Rgw {
     this.#env = { ...process.env, CEPH_CONF: join(folder, "ceph.conf") }
   }
 
-  static async start({ tls, sessions }: RgwOptions = {}): Promise<Rgw> {
+  static async start({ tls, sessions, name = "localhost" }: RgwOptions = {}): Promise<Rgw> {
     const folder = mkdtempSync(join(tmpdir(), "weighlock-rgw-"))
     for (const name of ["mon", "osd", "run", "log", "rgw"]) mkdirSync(join(folder, name))
     const [monitorPort, gatewayPort] = [await freePort(), await freePort()]
     const fsid = randomUUID()
     const tlsPort = tls ? await freePort() : 0
-    const plan = { folder, fsid, monitorPort, gatewayPort, sessions, tls: tls && { ...tls, port: tlsPort } }
+    const plan = { folder, fsid, monitorPort, gatewayPort, name, sessions, tls: tls && { ...tls, port: tlsPort } }
     writeFileSync(join(folder, "ceph.conf"), cephConf(plan))
     const rgw = new Rgw(folder, `http://127.0.0.1:${gatewayPort}`, tlsPort)
     try {

@@ -4,8 +4,8 @@
  */
 import type { LookupFunction } from "node:net"
 import { Readable } from "node:stream"
-import { type Alive, isLoopbackHost, parseRetryAfter, readAtMost, retrying } from "@weighlock/node"
-import type { Dispatcher, EnvHttpProxyAgent } from "undici"
+import { type Alive, NodeError, parseRetryAfter, type Proxy, proxyFor, readAtMost, retrying } from "@weighlock/node"
+import type { Dispatcher } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
 import { Incoming } from "./incoming.ts"
@@ -13,7 +13,8 @@ import { problem } from "./problem.ts"
 import { certificateHint, certificateProblem, isCertificateError } from "./tls.ts"
 
 /** Takes 60 ms to load, which who asks nobody is spared. */
-const loadUndici = (): Promise<typeof import("undici")> => import("undici")
+type Undici = typeof import("undici")
+const loadUndici = (): Promise<Undici> => import("undici")
 
 const connectTimeout = 10_000
 const idleTimeout = 30_000
@@ -50,13 +51,14 @@ export class Transport {
   readonly stores: StorePolicy
   readonly signal: AbortSignal | undefined
   readonly #token: string | undefined
-  readonly #agents = new Map<LookupFunction | "loopback" | undefined, EnvHttpProxyAgent>()
+  readonly #agents = new Map<LookupFunction | string | undefined, Dispatcher>()
 
   constructor(options: TransportOptions) {
     this.registry = parseRegistryUrl(options.registry)
     this.stores = new StorePolicy(this.registry, options.allowStoreHosts)
     this.#token = checkedToken(options.token)
     this.signal = options.signal
+    wayTo(this.registry) // a variable that is no proxy's address is said before anything is tried
   }
 
   /** One call to the registry, retried where that is safe. `path` is relative to the registry's URL. */
@@ -74,10 +76,10 @@ export class Transport {
   /** Opens a GET at the registry, or at a store it named (then without the token). Not retried. The caller reads it or stops it. */
   async open(url: URL, headers: Record<string, string> = {}): Promise<Incoming> {
     const broken = (cause: unknown): unknown => this.broken(url, cause)
-    const { EnvHttpProxyAgent } = await loadUndici()
+    const undici = await loadUndici()
     const incoming = new Incoming({ signal: this.#limit(headers["range"] !== undefined), broken })
     const { origin, pathname, search } = url
-    this.#agent(url, EnvHttpProxyAgent).dispatch(
+    this.#agent(url, undici).dispatch(
       { origin, path: pathname + search, method: "GET", headers: { ...this.#authorization(url), ...headers } },
       incoming,
     )
@@ -123,10 +125,10 @@ export class Transport {
     url: URL,
     options: { method: Exchange["method"]; headers: Record<string, string>; body?: Uint8Array | Readable },
   ): Promise<Dispatcher.ResponseData> {
-    const { EnvHttpProxyAgent, request } = await loadUndici()
+    const undici = await loadUndici()
     const signal = this.#limit(options.method === "PUT")
     try {
-      return await request(url, { ...options, dispatcher: this.#agent(url, EnvHttpProxyAgent), signal })
+      return await undici.request(url, { ...options, dispatcher: this.#agent(url, undici), signal })
     } catch (cause) {
       throw this.broken(url, cause)
     }
@@ -149,29 +151,53 @@ export class Transport {
     const why = certificate ?? reasonOf(cause)
     if (why === "UND_ERR_INVALID_ARG")
       return new ClientError("PROTOCOL", `no request to ${url.origin} can be made`, { cause })
-    return unavailable(`cannot talk to ${url.origin}: ${why}`, { cause, hint })
+    const proxy = wayTo(url)
+    return proxy === null
+      ? unavailable(`cannot talk to ${url.origin}: ${why}`, { cause, hint })
+      : unavailable(`cannot talk to ${url.origin} through ${proxy.name}: ${why}`, {
+          cause,
+          hint:
+            certificate === null
+              ? `does the proxy run, and let ${url.host} through? NO_PROXY=${url.hostname} goes without it`
+              : hint,
+        })
   }
 
   #authorization(url: URL): Record<string, string> {
     return this.#token !== undefined && this.stores.isRegistry(url) ? { authorization: `Bearer ${this.#token}` } : {}
   }
 
-  // HTTPS_PROXY and NO_PROXY are honoured; NODE_EXTRA_CA_CERTS adds a private certificate authority. What is in the clear,
-  // a token with it, stays on this machine: no HTTP_PROXY gets it.
-  #agent(url: URL, Agent: typeof EnvHttpProxyAgent): EnvHttpProxyAgent {
+  // NODE_EXTRA_CA_CERTS adds a private certificate authority.
+  #agent(url: URL, { Agent, ProxyAgent }: Undici): Dispatcher {
     const lookup = this.stores.lookupFor(url)
-    const isInTheClear = url.protocol === "http:" && isLoopbackHost(url.hostname)
-    const key = isInTheClear ? "loopback" : lookup
+    const proxy = wayTo(url)
+    const key = proxy?.url.href ?? lookup
     const known = this.#agents.get(key)
     if (known !== undefined) return known
-    const agent = new Agent({
-      ...(isInTheClear ? { noProxy: "*" } : {}),
-      connect: { timeout: connectTimeout, ...(lookup === undefined ? {} : { lookup }) },
-      headersTimeout: idleTimeout,
-      bodyTimeout: idleTimeout,
-    })
+    const connect = { timeout: connectTimeout, ...(lookup === undefined ? {} : { lookup }) }
+    const limits = { headersTimeout: idleTimeout, bodyTimeout: idleTimeout }
+    const agent =
+      proxy === null
+        ? new Agent({ ...limits, connect })
+        : new ProxyAgent({
+            ...limits,
+            uri: proxy.url.href,
+            proxyTls: { timeout: connectTimeout },
+            requestTls: { timeout: connectTimeout },
+          })
     this.#agents.set(key, agent)
     return agent
+  }
+}
+
+/** Which proxy leads there, or `null`. Throws USAGE for a variable of the environment that is no proxy's address. */
+function wayTo(url: URL): Proxy | null {
+  try {
+    return proxyFor(url)
+  } catch (cause) {
+    if (!(cause instanceof NodeError)) throw cause
+    const { message, hint } = cause
+    throw new ClientError("USAGE", message, { cause, ...(hint !== undefined && { hint }) })
   }
 }
 

@@ -6,6 +6,8 @@ export const nodeErrorCodes = [
   "ANSWER_TOO_LARGE",
   "FILE_CHANGED",
   "FILE_UNREADABLE",
+  "PROXY_FAILED",
+  "PROXY_INVALID",
   "THREAD_ENDED",
   "TIMED_OUT",
 ] as const

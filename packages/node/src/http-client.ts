@@ -4,12 +4,14 @@
  *     const http = new HttpClient({ totalMs: 2000, maxBytes: 65_536 })
  *     const { status, headers, body } = await http.request(url, { method: "POST", body: "old 40\n…" })
  *
- * No redirect is followed, nothing is decompressed, no proxy is asked, no status is an error. Connections are kept for the
- * next request. Files and the registry's API go through the client's transport, which knows proxies and forbidden addresses.
+ * No redirect is followed, nothing is decompressed, no status is an error; the proxies of the environment are asked.
+ * Connections are kept for the next request. Files and the registry's API go through the client's transport, which knows
+ * forbidden addresses.
  */
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage, request } from "node:http"
 
 import { NodeError } from "./errors.ts"
+import { type Proxy, proxyFor } from "./proxy.ts"
 import { readAtMost } from "./read-at-most.ts"
 
 export interface HttpClientOptions {
@@ -50,19 +52,20 @@ export class HttpClient {
   }
 
   /**
-   * Throws the signal's reason, the system's error (ECONNREFUSED), TIMED_OUT or ANSWER_TOO_LARGE. The message of the last two
-   * ends a sentence about the other side: "did not answer within 2000 ms".
+   * Throws the signal's reason, the system's error (ECONNREFUSED), PROXY_INVALID, PROXY_FAILED, TIMED_OUT or ANSWER_TOO_LARGE.
+   * The message of the last three ends a sentence about the other side: "did not answer within 2000 ms".
    */
   async request(url: URL, request: HttpRequest): Promise<HttpAnswer> {
     const { totalMs } = this.#options
     const limit = AbortSignal.timeout(totalMs)
     const signal = request.signal === undefined ? limit : AbortSignal.any([request.signal, limit])
+    const proxy = proxyFor(url)
     try {
-      return await this.#exchange(url, request, signal)
+      return await this.#exchange(url, request, { signal, proxy })
     } catch (cause) {
       request.signal?.throwIfAborted()
-      if (limit.aborted) throw timedOut(`did not answer within ${totalMs} ms`, cause)
-      throw cause
+      if (limit.aborted) throw timedOut(`did not answer within ${totalMs} ms${through(proxy)}`, cause)
+      throw proxy === null || cause instanceof NodeError ? cause : failedThrough(proxy, cause)
     }
   }
 
@@ -72,8 +75,9 @@ export class HttpClient {
     for (const agent of this.#agents.values()) agent.destroy()
   }
 
-  async #exchange(url: URL, request: HttpRequest, signal: AbortSignal, again = true): Promise<HttpAnswer> {
-    const { begin, agent } = await this.#stack(url)
+  async #exchange(url: URL, request: HttpRequest, way: Way, again = true): Promise<HttpAnswer> {
+    const { signal } = way
+    const { begin, agent } = await this.#stack(url, way)
     const { method, headers = {}, body } = request
     const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }
     const sent = begin(url, { method, headers: { ...headers, ...length }, agent, signal })
@@ -89,7 +93,7 @@ export class HttpClient {
       // The other side had closed the connection that was kept: it has not read the request.
       const wasClosed = sent.reusedSocket && (error as NodeJS.ErrnoException).code === "ECONNRESET"
       if (!again || !wasClosed || signal.aborted) throw error
-      return await this.#exchange(url, request, signal, false)
+      return await this.#exchange(url, request, way, false)
     }
   }
 
@@ -113,14 +117,30 @@ export class HttpClient {
   }
 
   /** Loaded with the first request: most commands make none. */
-  async #stack(url: URL): Promise<{ readonly begin: typeof request; readonly agent: Agent }> {
-    const { Agent, request } = url.protocol === "https:" ? await import("node:https") : await import("node:http")
+  async #stack(url: URL, { proxy }: Way): Promise<{ readonly begin: typeof request; readonly agent: Agent }> {
+    const { request } = url.protocol === "https:" ? await import("node:https") : await import("node:http")
+    const { agentFor } = await import("./agents.ts")
     if (this.#isClosed) throw new NodeError("TIMED_OUT", "was not asked any more")
-    const { ca } = this.#options
-    const agent = this.#agents.get(url.protocol) ?? new Agent({ keepAlive: true, ...(ca === undefined ? {} : { ca }) })
-    this.#agents.set(url.protocol, agent)
+    const key = `${url.protocol} ${proxy?.url.href ?? ""}`
+    const agent = this.#agents.get(key) ?? agentFor(url.protocol, proxy, { ca: this.#options.ca })
+    this.#agents.set(key, agent)
     return { begin: request, agent }
   }
+}
+
+interface Way {
+  readonly signal: AbortSignal
+  readonly proxy: Proxy | null
+}
+
+function through(proxy: Proxy | null): string {
+  return proxy === null ? "" : ` through ${proxy.name}`
+}
+
+/** Of an error of the system only the code: some quote the address, which may be a secret. */
+function failedThrough(proxy: Proxy, cause: unknown): NodeError {
+  const { code, message } = cause as NodeJS.ErrnoException
+  return new NodeError("PROXY_FAILED", `could not be reached${through(proxy)}: ${code ?? message}`, { cause })
 }
 
 function timedOut(message: string, cause?: unknown): NodeError {

@@ -8,6 +8,7 @@ export { isLoopbackAuthority, isLoopbackHost } from "./loopback.ts"
 export { type HttpAnswer, HttpClient, type HttpClientOptions, type HttpRequest } from "./http-client.ts"
 export { forEach, Limiter, type LimiterOptions } from "./limiter.ts"
 export { pause } from "./pause.ts"
+export { type Proxy, proxyFor } from "./proxy.ts"
 export { readAtMost } from "./read-at-most.ts"
 export { readWhole } from "./read-whole.ts"
 export {

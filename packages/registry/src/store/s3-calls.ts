@@ -7,13 +7,13 @@
  *
  * Keys are below the prefix. Credentials come by the SDK's own chain: environment, profile, web identity, container, instance.
  */
-import { Agent as HttpAgent } from "node:http"
-import { Agent as HttpsAgent } from "node:https"
+import type { Agent } from "node:http"
 
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3"
 
 import { RegistryError } from "../errors.ts"
-import { HttpClient } from "@weighlock/node"
+import { HttpClient, NodeError, type Proxy, proxyFor } from "@weighlock/node"
+import { agentFor } from "@weighlock/node/agents"
 import { capAnswers } from "./s3-answers.ts"
 import type { S3Place } from "./s3-place.ts"
 import { type S3Timeouts, defaultTimeouts } from "./s3-timeouts.ts"
@@ -32,6 +32,7 @@ export class Calls {
   readonly timeouts: S3Timeouts
   /** For what the SDK does not send: grants and links, as a client uses them. Of an answer the first 64 KiB are enough. */
   readonly http: HttpClient
+  readonly #proxy: Proxy | null
   readonly #client: S3Client
   /** Has connections of its own: bodies that nobody reads on would keep the others busy. */
   readonly #bodies: S3Client
@@ -43,7 +44,8 @@ export class Calls {
     this.timeouts = { ...defaultTimeouts, ...timeouts }
     const { connect, idle } = this.timeouts
     this.http = new HttpClient({ connectMs: connect, totalMs: idle, maxBytes: 65_536, whenLarger: "cut", ca: place.ca })
-    const settings = settingsOf(place, this.timeouts)
+    this.#proxy = proxyOf(place)
+    const settings = settingsOf(place, this.timeouts, this.#proxy)
     this.#client = capAnswers(new S3Client(settings()))
     this.#bodies = capAnswers(new S3Client({ ...settings(), credentials: this.#client.config.credentials }))
   }
@@ -104,11 +106,16 @@ export class Calls {
       limit.signal.throwIfAborted()
       return await work(this.#client, { abortSignal: limit.signal, requestTimeout: silence })
     } catch (cause) {
-      throw failed(what, limit.signal.aborted ? limit.signal.reason : cause)
+      throw this.failed(what, limit.signal.aborted ? limit.signal.reason : cause)
     } finally {
       clearTimeout(timer)
       done()
     }
+  }
+
+  /** As the function, and names the proxy if one was asked. */
+  failed(what: string, cause: unknown): RegistryError {
+    return failed(what, cause, this.#proxy)
   }
 
   async credentials(): Promise<Credentials> {
@@ -131,8 +138,20 @@ export class Calls {
   }
 }
 
-function settingsOf(place: S3Place, timeouts: S3Timeouts): () => S3ClientConfig {
-  const agent = { keepAlive: true, maxSockets: 64 }
+/** Throws USAGE for a variable of the environment that is no proxy's address. */
+function proxyOf({ endpoint }: S3Place): Proxy | null {
+  try {
+    return proxyFor(endpoint)
+  } catch (cause) {
+    if (!(cause instanceof NodeError)) throw cause
+    const { message, hint } = cause
+    throw new RegistryError("USAGE", message, { cause, ...(hint !== undefined && { hint }) })
+  }
+}
+
+function settingsOf(place: S3Place, timeouts: S3Timeouts, proxy: Proxy | null): () => S3ClientConfig {
+  const { protocol } = place.endpoint
+  const agent = (): Agent => agentFor(protocol, proxy, { maxSockets: 64, ca: place.ca })
   return () => ({
     region: place.region,
     endpoint: place.endpoint.origin,
@@ -145,8 +164,7 @@ function settingsOf(place: S3Place, timeouts: S3Timeouts): () => S3ClientConfig 
       connectionTimeout: timeouts.connect,
       requestTimeout: timeouts.idle,
       throwOnRequestTimeout: true,
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent({ ...agent, ...(place.ca && { ca: place.ca }) }),
+      [protocol === "https:" ? "httpsAgent" : "httpAgent"]: agent(),
     },
   })
 }
@@ -159,15 +177,20 @@ export function odd(message: string): Error {
 }
 
 /** UNAVAILABLE. Of what the bucket says only the name of its error is told on, if it looks like one. */
-export function failed(what: string, cause: unknown): RegistryError {
+export function failed(what: string, cause: unknown, proxy: Proxy | null = null): RegistryError {
   if (cause instanceof RegistryError) return cause
   const name = nameOf(cause)
   const status = statusOf(cause)
   const known = /^[A-Za-z][A-Za-z0-9_]{1,63}$/.test(name) ? name : "no error that S3 has"
   const why = cause instanceof Odd ? cause.message : known
-  return new RegistryError("UNAVAILABLE", `the bucket failed at ${what}: ${why}${status ? ` (${status})` : ""}`, {
-    cause,
-  })
+  const through = proxy === null ? "" : ` through ${proxy.name}`
+  return new RegistryError(
+    "UNAVAILABLE",
+    `the bucket failed at ${what}${through}: ${why}${status ? ` (${status})` : ""}`,
+    {
+      cause,
+    },
+  )
 }
 
 /** Also of one that `failed` made. */

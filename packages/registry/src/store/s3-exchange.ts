@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 
 import type { HttpAnswer } from "@weighlock/node"
 import type { Grant } from "./blobs.ts"
-import { type Calls, failed } from "./s3-calls.ts"
+import type { Calls } from "./s3-calls.ts"
 
 /** Seconds that a grant for a probe is good for. */
 export const probeLife = 300
@@ -22,15 +22,15 @@ export async function send(
 }
 
 export async function exchange(
-  { http }: Calls,
+  calls: Calls,
   method: "GET" | "PUT",
   url: URL,
   headers: Readonly<Record<string, string>>,
   bytes?: Uint8Array,
 ): Promise<HttpAnswer> {
   try {
-    return await http.request(url, { method, headers, ...(bytes && { body: bytes }) })
+    return await calls.http.request(url, { method, headers, ...(bytes && { body: bytes }) })
   } catch (cause) {
-    throw failed(method, cause)
+    throw calls.failed(method, cause)
   }
 }
