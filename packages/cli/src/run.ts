@@ -84,7 +84,10 @@ function writeHelp(io: Io, text: string): void {
   if (text.startsWith("Usage:")) io.stderr.write(text)
 }
 
-// Commander's own words, in the form of every other error.
+// Commander's own words, in the form of every other error; its suggestion stands on a line of its own, in brackets.
 function asUsage(error: CommanderError): Error {
-  return usage(error.message.replace(/^error: /, ""), "weighlock --help, or weighlock COMMAND --help")
+  const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n")
+  const meant = /^\(Did you mean (.*)\?\)$/.exec(suggestion ?? "")?.[1]
+  const help = "weighlock --help, or weighlock COMMAND --help"
+  return usage(message, meant === undefined ? help : `did you mean ${meant}? Else ${help}`)
 }

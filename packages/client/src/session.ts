@@ -172,5 +172,5 @@ export function defaultCache(): string {
 export function bundlePath({ model, selector }: Reference): string {
   if (selector.by === "version") return `api/v1/models/${model}/versions/${selector.version}`
   if (selector.by === "digest") return `api/v1/manifests/sha256/${selector.digest}`
-  throw new ClientError("NEEDS_LOG", "aliases and ranges need the transparency log")
+  throw new ClientError("NEEDS_LOG", "this release has no aliases and no ranges")
 }

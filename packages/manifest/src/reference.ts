@@ -4,8 +4,8 @@
  *     acme/mnist@1.2.0                               a version
  *     models.acme.example/acme/mnist@1.2.0           … at this host (three segments)
  *     acme/mnist@sha256:<64 hex>                     a manifest digest: the strongest pin
- *     acme/mnist@^1.2                                a range     (needs the log)
- *     acme/mnist:prod                                an alias    (needs the log)
+ *     acme/mnist@^1.2                                a range     (not yet)
+ *     acme/mnist:prod                                an alias    (not yet)
  *
  * There is no implicit `latest`: a bare name is refused.
  */
@@ -47,7 +47,7 @@ export function parseFixedReference(text: string): FixedReference {
   if (selector.by === "version" || selector.by === "digest") return { ...place, selector }
   throw new ManifestError(
     "NEEDS_LOG",
-    `${JSON.stringify(text)}: ${selector.by === "range" ? "ranges" : "aliases"} need the transparency log, which this version does not have yet`,
+    `${JSON.stringify(text)}: this release has no ${selector.by === "range" ? "ranges" : "aliases"}`,
     {
       hint: `write an exact version, such as ${place.model}@1.2.0, or ${place.model}@sha256:<manifest digest>`,
     },

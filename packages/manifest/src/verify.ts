@@ -110,7 +110,7 @@ function requireEntry({ leaf, index }: LoggedEntry, envelope: Envelope, manifest
 function requireSubject(manifest: Manifest, reference: Reference): void {
   const { model, selector } = reference
   if (selector.by === "alias" || selector.by === "range") {
-    throw new ManifestError("NEEDS_LOG", `${formatReference(reference)} can only be resolved by the log`)
+    throw new ManifestError("NEEDS_LOG", `${formatReference(reference)}: this release has no aliases and no ranges`)
   }
   const [wanted, found] =
     selector.by === "version" ? [selector.version, manifest.version] : [selector.digest, manifest.digest]
