@@ -2,7 +2,15 @@
 /* oxlint-disable typescript/no-explicit-any, typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return -- the library's types live in the runtime's dependencies, and hostile JSON has none */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { engineNames, loadModel, loadVerified } from "@weighlock/runtime"
+import {
+  ClientError,
+  CodedError,
+  engineNames,
+  loadModel,
+  loadVerified,
+  ManifestError,
+  RuntimeError,
+} from "@weighlock/runtime"
 import type { VerifiedFile, VerifiedFiles } from "@weighlock/client"
 import { dense, filesOf, save, tf, weightFile } from "./support.ts"
 
@@ -61,4 +69,23 @@ test("loading ends when told to, and when it takes too long", async () => {
   await assert.rejects(loading, { message: "enough" })
   await assert.rejects(loadVerified(filesOf(saved), { signal: AbortSignal.abort() }), { name: "AbortError" })
   await assert.rejects(loadVerified(filesOf(saved), { loadTimeout: 1 }), { code: "UNAVAILABLE" })
+})
+
+test("what is missing is said, and whatever is thrown has a class of this package", async () => {
+  const calls: readonly (readonly [unknown, unknown, RegExp])[] = [
+    ["acme/mnist@1.0.0", {}, /the option trust is missing/],
+    ["acme/mnist@1.0.0", { trust: "" }, /the option trust is missing/],
+    ["acme/mnist@1.0.0", { trust: `sha256:${"0".repeat(64)}` }, /where the registry is/],
+    ["acme/mnist@1.0.0", { trust: "x", device: "abacus" }, /abacus/],
+    [undefined, {}, /the reference is missing/],
+    ["acme/mnist", { trust: "x" }, /names no version/],
+  ]
+  for (const [reference, options, message] of calls)
+    await assert.rejects(loadModel(reference as string, options as { trust: string }), (error: unknown) => {
+      assert.ok(error instanceof ClientError || error instanceof ManifestError || error instanceof RuntimeError)
+      assert.ok(error instanceof CodedError)
+      assert.equal(error.code, "USAGE")
+      assert.match(error.message, message)
+      return true
+    })
 })

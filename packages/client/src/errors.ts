@@ -5,7 +5,7 @@ import {
   type CodedErrorOptions,
   type CodesOf,
   type ManifestErrorCode,
-} from "@weighlock/manifest"
+} from "@weighlock/manifest/base"
 
 export const clientErrorCodes = [
   "BLOBS_MISSING",

@@ -105,8 +105,12 @@ function requireSeconds(maxStaleness: number | undefined): void {
   throw new ClientError("USAGE", `${maxStaleness} is not a number of seconds`, { hint: "write --max-staleness 3600" })
 }
 
-/** Reads a trust root file; `null` for a pin. Throws TRUST_UNREADABLE and whatever `openTrustChain` throws. */
-export async function readTrust(trust: string): Promise<TrustChain | null> {
+/** Reads a trust root file; `null` for a pin. Throws USAGE, TRUST_UNREADABLE and whatever `openTrustChain` throws. */
+export async function readTrust(trust: string | undefined): Promise<TrustChain | null> {
+  if (typeof trust !== "string" || trust === "")
+    throw new ClientError("USAGE", "nothing says whose signatures count: the option trust is missing", {
+      hint: 'trust is the path of a trust root file, or its pin: { trust: "trust.json" }, --trust FILE or WEIGHLOCK_TRUST',
+    })
   if (isPin(trust)) return null
   const bytes = await readTrustFile(trust).catch((cause: unknown) => {
     if (cause instanceof ClientError) throw cause

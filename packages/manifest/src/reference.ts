@@ -32,6 +32,10 @@ export interface FixedReference extends Reference {
 }
 
 export function parseReference(text: string): Reference {
+  if (typeof text !== "string")
+    throw new ManifestError("USAGE", "nothing says which model: the reference is missing", {
+      hint: "write MODEL@VERSION, such as acme/mnist@1.2.0",
+    })
   const at = text.indexOf("@")
   const colon = text.indexOf(":", text.lastIndexOf("/"))
   const cut = at >= 0 ? at : colon

@@ -1,6 +1,9 @@
 export type { EngineReport, GoldenReport, PassedOver } from "./engines/engine.ts"
 export { findPackage as findTfjsNodeGpu } from "./engines/tfjs-node-gpu.ts"
 export { engineNames } from "./engines/choose.ts"
+/** What is thrown besides RuntimeError: by fetching, and by what is verified. All of them are CodedErrors. */
+export { ClientError } from "@weighlock/client/errors"
+export { CodedError, ManifestError } from "@weighlock/manifest/base"
 export { type RuntimeErrorCode, RuntimeError, runtimeErrorCodes } from "./errors.ts"
 export { supportedFormats } from "./formats/format.ts"
 export { loadModel, type LoadOptions, loadVerified, type VerifiedLoadOptions } from "./load.ts"
