@@ -77,6 +77,11 @@ export function keyName(root: TrustRoot | undefined, keyid: string): string {
   return root?.keys.get(keyid)?.label ?? `${keyid.slice(0, 12)}…`
 }
 
+/** For `--json`: the label of each key, `null` for one that the trust root does not name, or where only its pin is known. */
+export function labelsOf(root: TrustRoot | undefined, keyids: readonly string[]): (string | null)[] {
+  return keyids.map((keyid) => root?.keys.get(keyid)?.label ?? null)
+}
+
 /** What no file can show by itself. */
 export function offlineNote({ size }: Checkpoint): string {
   return `offline: the log was not asked whether it still has this history of ${counted(size, "entry", "entries")}`

@@ -1,5 +1,5 @@
 /** `weighlock pull`, `weighlock show`, `weighlock list` */
-import type { VerifiedManifest } from "@weighlock/manifest"
+import type { TrustRoot, VerifiedManifest } from "@weighlock/manifest"
 import type { Command } from "commander"
 import {
   type CommonFlags,
@@ -9,7 +9,7 @@ import {
   openClient,
   openContext,
 } from "../context.ts"
-import { instant, logged, nameOf, summary } from "../describe.ts"
+import { instant, labelsOf, logged, nameOf, summary } from "../describe.ts"
 import type { Io } from "../io.ts"
 import { formatBytes } from "../progress.ts"
 
@@ -36,9 +36,10 @@ export function fetchCommands(program: Command, io: Io): void {
     .description("the verified manifest of a version")
     .action(async (reference: string, flags: Flags) => {
       const context = await openContext(io, flags)
-      const { showModel } = await import("@weighlock/client")
-      const { manifest } = await showModel(reference, await openClient(context, flags, reference))
-      show(context, manifest)
+      const { readTrust, showModel } = await import("@weighlock/client")
+      const options = await openClient(context, flags, reference)
+      const { manifest } = await showModel(reference, options)
+      show(context, manifest, (await readTrust(options.trust))?.current)
     })
 
   connection(program.command("list [model]"))
@@ -72,7 +73,8 @@ export function fetchCommands(program: Command, io: Io): void {
     })
 }
 
-function show({ out }: Context, manifest: VerifiedManifest): void {
+function show({ out }: Context, manifest: VerifiedManifest, root: TrustRoot | undefined): void {
+  const labels = labelsOf(root, manifest.signers)
   const rows = [
     ["model", `${manifest.model}@${manifest.version}`],
     ["manifest", `sha256:${manifest.digest}`],
@@ -80,7 +82,7 @@ function show({ out }: Context, manifest: VerifiedManifest): void {
     ["created", manifest.createdAt],
     ["logged", `${instant(manifest.loggedAt)}, index ${manifest.index}`],
     ["format", `${manifest.format}${manifest.entrypoint === undefined ? "" : ` (${manifest.entrypoint})`}`],
-    ...manifest.signers.map((keyid) => ["signed by", keyid]),
+    ...manifest.signers.map((keyid, at) => ["signed by", [labels[at], keyid].filter(Boolean).join("  ")]),
     ...Object.entries(manifest.metadata).map(([key, value]) => [key, value]),
   ]
   const files = manifest.resources.map(
@@ -91,6 +93,7 @@ function show({ out }: Context, manifest: VerifiedManifest): void {
       ...summary(manifest),
       createdAt: manifest.createdAt,
       signers: manifest.signers,
+      labels,
       metadata: { ...manifest.metadata },
       resources: manifest.resources.map(({ name, digest, size }) => ({ name, sha256: digest, size })),
       ...logged(manifest),

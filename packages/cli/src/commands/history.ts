@@ -10,7 +10,7 @@ import {
   openClient,
   openContext,
 } from "../context.ts"
-import { counted, instant, keyName, stateOf } from "../describe.ts"
+import { counted, instant, keyName, labelsOf, stateOf } from "../describe.ts"
 import type { Io } from "../io.ts"
 
 export function historyCommand(program: Command, io: Io): void {
@@ -40,7 +40,7 @@ function report({ out }: Context, { model, checkpoint, entries }: ModelHistory, 
         subject: entry.subject,
         manifest: `sha256:${entry.digest}`,
         signers: entry.signers,
-        labels: entry.signers.map((keyid) => root?.keys.get(keyid)?.label ?? null),
+        labels: labelsOf(root, entry.signers),
       })),
     },
     text: lines(entries, root).join("\n"),
