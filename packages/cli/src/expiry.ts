@@ -1,5 +1,5 @@
 /** A trust root's last days, said while there is time: from 30 days before. */
-import { formatTime, ManifestError, type TrustChain, type TrustRoot } from "@weighlock/manifest"
+import { formatTime, type TrustRoot } from "@weighlock/manifest"
 import type { Output } from "./output.ts"
 
 const day = 86_400_000
@@ -13,16 +13,4 @@ export function warnOfExpiry(out: Output, current: TrustRoot): void {
     out.warn(
       `the trust root of ${current.registry} expires in ${Math.floor(left / day)} days, at ${formatTime(current.expires)}`,
     )
-}
-
-/** What is signed under an expired root would be refused by everyone. Throws TRUST_EXPIRED. */
-export function requireUnexpired({ current }: TrustChain): void {
-  if (current.expires.getTime() > Date.now()) return
-  throw new ManifestError(
-    "TRUST_EXPIRED",
-    `the trust root of ${current.registry} expired at ${formatTime(current.expires)}`,
-    {
-      hint: "get the next version from whoever keeps its root keys",
-    },
-  )
 }

@@ -9,6 +9,7 @@ import {
   ManifestError,
   parseReference,
   parseStatement,
+  requireUnexpired,
   signEnvelope,
   type Signer,
   statementPayloadType,
@@ -18,7 +19,7 @@ import { hashFiles } from "@weighlock/manifest/node"
 import { type CommonFlags, type ConnectionFlags, type Context } from "./context.ts"
 import { openCosigner } from "./cosign.ts"
 import { usage } from "./errors.ts"
-import { requireUnexpired, warnOfExpiry } from "./expiry.ts"
+import { warnOfExpiry } from "./expiry.ts"
 import { readInput, requirePath } from "./files.ts"
 import { chooseKeys, openKey } from "./keys.ts"
 import { listingLines, type Taken, warningLines } from "./publishing/listing.ts"
@@ -134,7 +135,7 @@ async function signFurther(
 async function trustOf(context: Context, flags: SignFlags): Promise<TrustRoot> {
   const chain = await readTrust(context.settings.trust(flags))
   if (chain === null) throw usage("signing needs the trust root file, not only its pin", "give --trust FILE")
-  requireUnexpired(chain)
+  requireUnexpired(chain.current, new Date()) // what is signed under it would be refused by everyone
   warnOfExpiry(context.out, chain.current)
   return chain.current
 }

@@ -6,11 +6,17 @@ import { countDistinct, type TrustChain } from "./trust-chain.ts"
 
 /** The newest root, unless it has expired: TRUST_EXPIRED. */
 export function trustInForce({ current }: TrustChain, now: Date): TrustRoot {
-  if (current.expires.getTime() > now.getTime()) return current
+  requireUnexpired(current, now)
+  return current
+}
+
+/** Throws TRUST_EXPIRED, with both times: a clock that is wrong looks the same. */
+export function requireUnexpired({ expires, registry }: TrustRoot, now: Date): void {
+  if (expires.getTime() > now.getTime()) return
   throw new ManifestError(
     "TRUST_EXPIRED",
-    `the trust root of ${current.registry} expired at ${formatTime(current.expires)}`,
-    { hint: "get the next version from whoever keeps its root keys" },
+    `the trust root of ${registry} expired at ${formatTime(expires)}; the clock says ${formatTime(now)}`,
+    { hint: "get the next version from whoever keeps its root keys; if that clock is wrong, set it" },
   )
 }
 

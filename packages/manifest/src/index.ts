@@ -1,4 +1,5 @@
 export { admitPublish, type PublishRequest } from "./admit.ts"
+export { requireUnexpired } from "./authority.ts"
 export { type Bundle, bundleMediaType, formatBundle, parseBundle } from "./bundle.ts"
 export {
   compareUtf8,

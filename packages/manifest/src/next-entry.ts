@@ -3,6 +3,7 @@
  * before it is committed.
  */
 import { hashLeaf } from "@weighlock/tlog"
+import { requireUnexpired } from "./authority.ts"
 import { describeEntry, type EntryContent, type OpenedEntry } from "./entry.ts"
 import { type EnvelopeSignature, parseEnvelope } from "./envelope.ts"
 import { ManifestError } from "./errors.ts"
@@ -10,7 +11,6 @@ import { formatGenesis, genesisPayloadType } from "./genesis.ts"
 import { type History, judgePublish, trustAt } from "./history.ts"
 import { formatLeaf, type Leaf, payloadOf } from "./leaf.ts"
 import { statementPayloadType } from "./statement.ts"
-import { formatTime } from "./time.ts"
 import { trustRootPayloadType } from "./trust.ts"
 import type { TrustChain } from "./trust-chain.ts"
 
@@ -49,7 +49,7 @@ export function nextPublish(history: History, admitted: AdmittedPublish, at: num
   }
   const head = history.model(model)
   const time = Math.max(at, history.lastAt)
-  requireUnexpired(history, time)
+  requireUnexpired(trustAt(history.trustChain, history.size), new Date(time))
   const leaf: Leaf = {
     op: "publish",
     at: time,
@@ -83,14 +83,6 @@ function firstTrust(trustChain: TrustChain, at: number): NextEntry {
     signatures,
   }
   return nextEntry(leaf, payload, { kind: "trust" }, keys)
-}
-
-function requireUnexpired({ trustChain, size }: History, at: number): void {
-  const { expires, registry } = trustAt(trustChain, size)
-  if (expires.getTime() > at) return
-  throw new ManifestError("TRUST_EXPIRED", `the trust root of ${registry} expired at ${formatTime(expires)}`, {
-    hint: "get the next version from whoever keeps its root keys",
-  })
 }
 
 /** `keys`: whose signatures were judged, where others may have signed as well. */
