@@ -274,7 +274,7 @@ const edited = (edit: (bundle: any) => void): Rule =>
     return { ...answer, body: Buffer.from(JSON.stringify(bundle)) }
   })
 const answers: readonly (readonly [string, string, Rule])[] = [
-  ["an HTML page", "MANIFEST_INVALID", onBundle(() => made(200, "<html>"))],
+  ["an HTML page", "PROTOCOL", onBundle(() => made(200, "<html>"))],
   ["nothing", "MANIFEST_INVALID", onBundle(() => made(200))],
   ["a list", "MANIFEST_INVALID", onBundle(() => made(200, "[]"))],
   [

@@ -79,7 +79,7 @@ export class LogReader implements LogFiles {
 
   async #get(path: string, what: string, limit: number): Promise<Uint8Array> {
     const { body, encoding } = await this.#transport
-      .call(path, { what, method: "GET", limit })
+      .call(path, { what, method: "GET", limit, mayBeEncoded: what.startsWith("tile/entries/") })
       .catch((error: unknown) => {
         this.#transport.signal?.throwIfAborted()
         throw aboutFile(error)
@@ -109,7 +109,7 @@ const unzip = promisify(gunzip)
 
 /** A mirror may send entry bundles compressed without being asked (c2sp.org/tlog-tiles, "Log entries"); nothing else. */
 async function decoded(body: Uint8Array, encoding: string, what: string, limit: number): Promise<Uint8Array> {
-  if (encoding !== "gzip" || !what.startsWith("tile/entries/")) throw malformed(`${what}: content-encoding ${encoding}`)
+  if (encoding !== "gzip") throw malformed(`${what}: content-encoding ${encoding}`)
   try {
     return await unzip(body, { maxOutputLength: limit })
   } catch (cause) {

@@ -11,6 +11,7 @@
  */
 import { isClaimable, isErrorCode, type JsonValue, parseJson } from "@weighlock/manifest"
 import { ClientError, type ClientErrorCode } from "./errors.ts"
+import { webPageHint } from "./middlebox.ts"
 import { storeProblem } from "./store-problem.ts"
 
 /** What a status means when nothing is said with it that we believe. */
@@ -41,6 +42,8 @@ const hints: Partial<Record<ClientErrorCode, string>> = {
   VERSION_EXISTS: "a version binds one manifest for ever: publish under the next version",
 }
 
+const redirectHint = "it leads elsewhere, and no registry does so: is this the registry's URL?"
+
 /** The code that a problem document claims, if it is to be believed; else what the status means. */
 export function codeOf(status: number, claimed: unknown): ClientErrorCode {
   if (isClaimable(claimed, status)) return claimed
@@ -48,13 +51,14 @@ export function codeOf(status: number, claimed: unknown): ClientErrorCode {
 }
 
 /** An RFC 9457 problem, an error of S3, or anything else that is no success. `what` was asked for. */
-export function problem(status: number, body: Uint8Array, what: string): ClientError {
+export function problem(status: number, body: Uint8Array, what: string, isWebPage: boolean = false): ClientError {
   const ofStore = storeProblem(status, body, what)
   if (ofStore) return ofStore
   const document = readProblem(body)
   const code = codeOf(status, document["code"])
-  const hint = hints[code]
-  const message = `${what}: ${words[code] ?? `refused with status ${status}`}${quote(document, code)}`
+  const hint = isWebPage && status < 500 ? webPageHint : (hints[code] ?? (status < 400 ? redirectHint : undefined))
+  const said = isWebPage ? " (with a web page)" : quote(document, code)
+  const message = `${what}: ${words[code] ?? `refused with status ${status}`}${said}`
   return new ClientError(code, message, hint === undefined ? {} : { hint })
 }
 

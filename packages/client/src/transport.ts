@@ -9,6 +9,7 @@ import type { Dispatcher } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
 import { ClientError, unavailable } from "./errors.ts"
 import { Incoming } from "./incoming.ts"
+import { isWebPage, requireUntouched } from "./middlebox.ts"
 import { problem } from "./problem.ts"
 import { certificateHint, certificateProblem, isCertificateError } from "./tls.ts"
 
@@ -37,6 +38,8 @@ export interface Exchange {
   readonly contentType?: string
   /** Bytes of an answer that will be read; more is refused. */
   readonly limit: number
+  /** The body may come with a Content-Encoding, which whoever asked decodes. Else such an answer is refused. */
+  readonly mayBeEncoded?: boolean
 }
 
 export interface Answer {
@@ -67,7 +70,9 @@ export class Transport {
       const answer = await this.#send(new URL(path, this.registry), exchange)
       alive(retryAfter(answer))
       const body = await readBody(answer.body, answer.statusCode < 300 ? exchange.limit : problemLimit, exchange.what)
-      if (answer.statusCode >= 300) throw problem(answer.statusCode, body, exchange.what)
+      const received = { headers: answer.headers, body }
+      if (answer.statusCode >= 300) throw problem(answer.statusCode, body, exchange.what, isWebPage(received))
+      requireUntouched(received, exchange.what, exchange.mayBeEncoded ?? false)
       const encoding = answer.headers["content-encoding"]
       return { status: answer.statusCode, encoding: encoding === undefined ? undefined : String(encoding), body }
     })
