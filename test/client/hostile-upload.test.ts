@@ -80,7 +80,8 @@ const cases: readonly (readonly [string, string, Rule])[] = [
       isAsk(exchange) ? made(200, exchange.answer.body.toString().replaceAll('"needed"', '"done"')) : null,
   ],
   ["no files", "PROTOCOL", (exchange) => (isAsk(exchange) ? made(200, {}) : null)],
-  ["no JSON", "MANIFEST_INVALID", (exchange) => (isAsk(exchange) ? made(200, "<html>") : null)],
+  ["no JSON", "MANIFEST_INVALID", (exchange) => (isAsk(exchange) ? made(200, "{nothing}") : null)],
+  ["a web page", "PROTOCOL", (exchange) => (isAsk(exchange) ? made(200, "<html>") : null)],
   ["duplicate keys", "MANIFEST_INVALID", (exchange) => (isAsk(exchange) ? made(200, '{"files":[],"files":[]}') : null)],
   [
     "a redirect of the question",
