@@ -58,12 +58,12 @@ for (const [what, keep] of Object.entries({
     const registry = await startFront(t, shop.peer.url, { keep, chunk: () => 2 ** 16 })
     for (const name of sample(["one", "two", "three"], 3)) {
       const target = join(folder, name)
-      const { resources } = await pullModel(reference, target, {
+      const { manifest } = await pullModel(reference, target, {
         ...options,
         registry,
         cache: join(folder, `${name}.cache`),
       })
-      assert.deepEqual(await hashFolder(target), resources)
+      assert.deepEqual(await hashFolder(target), manifest.resources)
     }
   })
 }

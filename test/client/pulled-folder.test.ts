@@ -2,26 +2,32 @@
 import assert from "node:assert/strict"
 import {
   accessSync,
+  chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs"
 import { dirname, join } from "node:path"
-import { test } from "node:test"
+import { suite, test, type TestContext } from "node:test"
 
 import { Cache, fetchModel, pullModel } from "@weighlock/client"
 import { type Resource, sha256Hex } from "@weighlock/manifest"
-import { modelHasher } from "@weighlock/manifest/node"
+import { hashFolder, modelHasher } from "@weighlock/manifest/node"
 import { flipByte } from "../support/hostile.ts"
-import { hostileClient, largeFiles, reference, sharedShop } from "../support/published.ts"
+import { hostileClient, largeFiles, reference, sharedShop, tree } from "../support/published.ts"
 import { SyncedNames } from "../support/synced-names.ts"
-import { smallDisk } from "../support/temp.ts"
+import { boundFolder, codeOf, smallDisk } from "../support/temp.ts"
 
 const twin = Buffer.alloc(70_000, "twin")
 const files: Record<string, Buffer> = { ...largeFiles(), "a/twin.bin": twin, "b/twin.bin": twin }
@@ -148,15 +154,132 @@ test("pull: every name in the folder, its own and its new parents' survive a pow
   )
 })
 
-test("pull into a mount point: TARGET_UNUSABLE says so and what to do, and leaves nothing", async (t) => {
-  const { options } = await hostileClient(t, shop)
-  const mounted = smallDisk(t, "64m")
-  if (mounted === null) return
-  await assert.rejects(pullModel(reference, mounted, options), {
-    code: "TARGET_UNUSABLE",
-    message: /is a mount point.*name a path inside it/,
+/** Something mounted there: another disk, or a folder of the same one. */
+const mounts: Record<string, (t: TestContext) => string | null> = {
+  "another disk": (t) => smallDisk(t, "64m"),
+  "a folder of the same disk": (t) => boundFolder(t),
+}
+for (const [what, mount] of Object.entries(mounts))
+  test(`pull into a mount point, ${what}: filled inside, a marker last, and again nothing`, async (t) => {
+    const { options } = await hostileClient(t, shop)
+    const mounted = mount(t)
+    if (mounted === null) return
+    mkdirSync(join(mounted, "lost+found"))
+    assert.equal((await pullModel(reference, mounted, options)).unchanged, false)
+    assertWhole(mounted)
+    const names = readdirSync(mounted).toSorted()
+    assert.deepEqual(names, [".weighlock-complete", "a", "b", "empty.txt", "lost+found", "model.json", "weights"])
+    rmSync(join(mounted, "lost+found"), { recursive: true })
+    const { manifest } = await pullModel(reference, join(mounted, "weights", "inner"), options)
+    assert.equal(readFileSync(join(mounted, ".weighlock-complete"), "utf8"), `${reference} sha256:${manifest.digest}\n`)
+    // The marker is nobody's model file: the folder is still what was signed.
+    rmSync(join(mounted, "weights", "inner"), { recursive: true })
+    assert.deepEqual(await hashFolder(mounted), manifest.resources)
+    assert.equal((await pullModel(reference, mounted, options)).unchanged, true)
+    writeFileSync(join(mounted, "mine"), "x")
+    assert.equal(await codeOf(() => pullModel(reference, mounted, options)), "TARGET_EXISTS")
+    assert.equal(readFileSync(join(mounted, "mine"), "utf8"), "x")
   })
-  assert.deepEqual(readdirSync(mounted), [])
-  await pullModel(reference, join(mounted, "model"), options)
-  assertWhole(join(mounted, "model"))
+
+test("pull into a folder that nobody may write beside, and into the one a shell stands in", async (t) => {
+  const { options, folder } = await hostileClient(t, shop)
+  const [parent, before] = [join(folder, "parent"), process.cwd()]
+  mkdirSync(join(parent, "models"), { recursive: true })
+  if (process.getuid?.() !== 0) chmodSync(parent, 0o555)
+  process.chdir(join(parent, "models"))
+  try {
+    await pullModel(reference, ".", options)
+    assert.ok(readdirSync(".").includes(".weighlock-complete"))
+  } finally {
+    process.chdir(before)
+    chmodSync(parent, 0o755)
+  }
+  assertWhole(join(parent, "models"))
+})
+
+test("what a killed pull left in a mount point is taken up; while one is alive it is TARGET_EXISTS", async (t) => {
+  const { options } = await hostileClient(t, shop)
+  const mounted = smallDisk(t, "128m")
+  if (mounted === null) return
+  await pullModel(reference, mounted, options)
+  // Killed while it renamed: some files are in place, some are not, and one folder is half there.
+  rmSync(join(mounted, ".weighlock-complete"))
+  mkdirSync(join(mounted, ".weighlock-pulling", "0123456789ab", "b"), { recursive: true })
+  rmSync(join(mounted, "weights", "big.bin"))
+  rmSync(join(mounted, "model.json"))
+  writeFileSync(join(mounted, "a", "twin.bin"), "cut")
+  const alive = setInterval(() => utimesSync(join(mounted, ".weighlock-pulling"), new Date(), new Date()), 300)
+  assert.equal(await codeOf(() => pullModel(reference, mounted, options)), "TARGET_EXISTS")
+  clearInterval(alive)
+  assert.equal((await pullModel(reference, mounted, options)).unchanged, false)
+  assertWhole(mounted)
+  assert.deepEqual(
+    readdirSync(mounted).filter((name) => name.startsWith(".")),
+    [".weighlock-complete"],
+  )
+  // Killed before anything else was there, and once all of it was.
+  rmSync(join(mounted, ".weighlock-complete"))
+  assert.equal((await pullModel(reference, mounted, options)).unchanged, true)
+  assert.ok(existsSync(join(mounted, ".weighlock-complete")))
+  // A file of somebody else beside what was left: nothing is touched.
+  rmSync(join(mounted, ".weighlock-complete"))
+  mkdirSync(join(mounted, ".weighlock-pulling", "0123456789ab"), { recursive: true })
+  writeFileSync(join(mounted, "mine"), "x")
+  assert.equal(await codeOf(() => pullModel(reference, mounted, options)), "TARGET_EXISTS")
+  assert.ok(existsSync(join(mounted, ".weighlock-pulling", "0123456789ab")))
+})
+
+suite("pull to a folder that holds", () => {
+  const changes: Record<string, readonly [boolean, (folder: string) => void]> = {
+    "exactly this": [true, () => undefined],
+    "exactly this, with other modes and times": [
+      true,
+      (folder) => {
+        chmodSync(join(folder, "model.json"), 0o600)
+        utimesSync(join(folder, "model.json"), 1, 1)
+      },
+    ],
+    "a file more": [false, (folder) => writeFileSync(join(folder, "more"), "")],
+    "a hidden file more": [false, (folder) => writeFileSync(join(folder, ".git"), "")],
+    "a folder more": [false, (folder) => mkdirSync(join(folder, "weights", "none"))],
+    "a file less": [false, (folder) => rmSync(join(folder, "empty.txt"))],
+    "another byte": [false, (folder) => writeFileSync(join(folder, big), flipByte(readFileSync(join(folder, big)), 9))],
+    "a byte less": [false, (folder) => truncateSync(join(folder, big), 17 * 2 ** 20 - 1)],
+    "a link in a file's place": [
+      false,
+      (folder) => {
+        renameSync(join(folder, "model.json"), `${folder}.json`)
+        symlinkSync(`${folder}.json`, join(folder, "model.json"))
+      },
+    ],
+    "a folder in a file's place": [
+      false,
+      (folder) => {
+        rmSync(join(folder, "empty.txt"))
+        mkdirSync(join(folder, "empty.txt"))
+      },
+    ],
+  }
+  for (const [what, [unchanged, change]] of Object.entries(changes))
+    test(`${what}: ${unchanged ? "unchanged" : "TARGET_EXISTS, and nothing is touched"}`, async (t) => {
+      const { options, folder } = await hostileClient(t, shop)
+      const target = join(folder, "out")
+      await pullModel(reference, target, options)
+      change(target)
+      const [before, at] = [tree(target), statSync(target).mtimeMs]
+      if (unchanged) assert.equal((await pullModel(reference, target, options)).unchanged, true)
+      else assert.equal(await codeOf(() => pullModel(reference, target, options)), "TARGET_EXISTS")
+      assert.deepEqual([tree(target), statSync(target).mtimeMs], [before, at])
+    })
+
+  test("nothing, by way of a link: filled; a link to nothing: TARGET_EXISTS", async (t) => {
+    const { options, folder } = await hostileClient(t, shop)
+    mkdirSync(join(folder, "real"))
+    symlinkSync("real", join(folder, "link"))
+    await pullModel(reference, join(folder, "link"), options)
+    assertWhole(join(folder, "real"))
+    assert.ok(lstatSync(join(folder, "link")).isSymbolicLink())
+    symlinkSync("nowhere", join(folder, "dangling"))
+    assert.equal(await codeOf(() => pullModel(reference, join(folder, "dangling"), options)), "TARGET_EXISTS")
+  })
 })

@@ -42,7 +42,7 @@ test("round trip: 20 MiB with parts, small, empty and nested files come back bit
     assert.deepEqual([file?.size, file?.digest], [bytes.length, sha256Hex(bytes)])
   }
   const target = join(shop.folder, "pulled")
-  const manifest = await pullModel(`${model}@sha256:${fetched.manifest.digest}`, target, {
+  const { manifest } = await pullModel(`${model}@sha256:${fetched.manifest.digest}`, target, {
     ...shop.options,
     cache: join(shop.folder, "other"),
   })

@@ -46,7 +46,7 @@ for (const split of [1, 60, 150, 250]) {
     const { options, folder } = await hostileClient(t, shop)
     const registry = await startSplitting(t, shop.peer.url, split)
     const target = join(folder, "out")
-    const { resources } = await pullModel(reference, target, { ...options, registry })
-    assert.deepEqual(await hashFolder(target), resources)
+    const { manifest } = await pullModel(reference, target, { ...options, registry })
+    assert.deepEqual(await hashFolder(target), manifest.resources)
   })
 }

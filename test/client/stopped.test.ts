@@ -129,8 +129,9 @@ test("a large file is read from the cache: not to its end", async (t) => {
   writeFileSync(path, "")
   truncateSync(path, size)
   const manifest = { resources: [{ name: "w", size, digest }] } as unknown as VerifiedManifest
+  const known = { manifest, view: { from: "registry", asOf: null, clock: null } } as const
   const options = { cache: folder, trust: "not read" }
-  assert.equal((await fetchFiles(manifest, options)).files.size, 1)
+  assert.equal((await fetchFiles(known, options)).files.size, 1)
   const [stop, reason] = [new AbortController(), new Error("enough")]
   let looked = 0
   // Looked at before the file, and then for the file: from there on whoever reads has it.
@@ -141,5 +142,5 @@ test("a large file is read from the cache: not to its end", async (t) => {
       return stop.signal
     },
   }
-  assert.equal(await reasonOf(() => fetchFiles(manifest, stopped)), reason)
+  assert.equal(await reasonOf(() => fetchFiles(known, stopped)), reason)
 })

@@ -124,6 +124,16 @@ test("with its witness, without it, and with answers that leave it out", { timeo
       0,
     )
   })
+  await t.test("without the registry: the kept view is as old as its witnesses say", async (inner) => {
+    const own = mine()
+    const asked = await fetchModel(reference, own)
+    const gone = { ...own, registry: "http://127.0.0.1:1", offline: true }
+    const { view } = await fetchModel(reference, { ...gone, maxStaleness: 60 })
+    assert.deepEqual([view.from, view.clock, view.asOf], ["kept", "witnesses", asked.manifest.freshness])
+    inner.mock.timers.enable({ apis: ["Date"], now: Date.now() + 3_600_000 })
+    assert.equal(await codeOf(() => fetchModel(reference, { ...gone, maxStaleness: 60 })), "STALE")
+    assert.equal(await codeOf(() => fetchModel(reference, { ...gone, maxStaleness: 7200 })), "none")
+  })
   await t.test("a cosignature that is left out: NOT_YET_WITNESSED, and nothing is kept of it", async () => {
     const strip: Rule = ({ path, answer }) => {
       const text = answer.body.toString()

@@ -1,14 +1,17 @@
 /** The notebook, end to end: train on real digits, sign, publish, pin the digest in a service's source, ask it. */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { after, before, test } from "node:test"
+import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { imageAt, readDigits } from "@weighlock/examples/demo/mnist"
 import { makeNetwork, save, train } from "@weighlock/examples/demo/train"
+import { loadModel } from "@weighlock/runtime"
 import { Cli } from "../support/cli.ts"
+import { flipByte } from "../support/hostile.ts"
 
 const source = readFileSync(fileURLToPath(import.meta.resolve("@weighlock/examples/mnist-service")), "utf8")
 // Beside this file, so that the copy finds the same packages.
@@ -108,4 +111,60 @@ test("weighlock serve answers TF Serving's REST, and names the manifest", async 
 test("--device gpu fails closed where there is none", async () => {
   const { exit, code } = await cli.refusal("serve", "acme/mnist@1.0.0", "--port", "0", "--device", "gpu")
   assert.deepEqual([exit, code], [2, "DEVICE_UNAVAILABLE"])
+})
+
+// From here on without the registry.
+test("the registry is gone: the service, weighlock serve, and a folder with its bundle start all the same", async () => {
+  await cli.json("pull", "acme/mnist@1.0.0", "-o", "pulled", "--receipt", "pulled.json")
+  await cli.stop("registry")
+  const digits = await readDigits("t10k")
+  const service = await startService(digest)
+  const answered = await fetch(service.url, { method: "POST", body: JSON.stringify(imageAt(digits, 0)) })
+  service.stop()
+  assert.equal(answered.headers.get("weighlock-manifest"), digest)
+  for (const [from, argv] of [
+    ["kept", ["acme/mnist@1.0.0", "--offline"]],
+    ["kept", [`acme/mnist@${digest}`]],
+    ["bundle", ["./pulled", "--bundle", "pulled.json"]],
+    ["bundle", ["mnist=pulled", "--bundle", "pulled.json"]],
+  ] as const) {
+    const serving = await cli.start("serve", ...argv, "--port", "0")
+    const [{ view }] = serving.announced["models"] as [{ view: { from: string; clock: string | null } }]
+    assert.deepEqual([view.from, view.clock], [from, from === "kept" ? "local" : null])
+    const response = await fetch(`${String(serving.announced.url)}/v1/models/mnist:predict`, {
+      method: "POST",
+      body: JSON.stringify({ instances: [imageAt(digits, 0)] }),
+    })
+    const { predictions } = (await response.json()) as { predictions: number[][] }
+    assert.equal(predictions[0]?.indexOf(Math.max(...predictions[0])), 7)
+    assert.equal(response.headers.get("weighlock-manifest"), digest)
+    assert.equal(await serving.stop(), 0)
+  }
+  // Without witnesses nobody says how old a bundle is; a kept view is as old as this machine's last contact.
+  for (const [code, argv] of [
+    ["STALE", ["./pulled", "--bundle", "pulled.json", "--max-staleness", "1h"]],
+    ["USAGE", ["mnist=./pulled", "mnist=acme/mnist@1.0.0", "--bundle", "pulled.json"]],
+    ["UNAVAILABLE", ["acme/mnist@1.0.1", "--offline"]],
+  ] as const)
+    assert.equal((await cli.refusal("serve", ...argv, "--port", "0")).code, code)
+})
+
+test("loadModel takes a folder with its bundle, and reads it again, through the hash, when the engine is lost", async () => {
+  const options = { trust: cli.path("reg", "trust.json"), state: cli.path("home"), bundle: cli.path("pulled.json") }
+  const model = await loadModel(cli.path("pulled"), { ...options, predictTimeout: 1, maxRestarts: 1 })
+  assert.deepEqual(model.view, { from: "bundle", asOf: null, clock: null })
+  const digits = await readDigits("t10k")
+  const images = Array.from({ length: 2000 }, (_, at) => imageAt(digits, at))
+  const lose = (): Promise<void> => assert.rejects(model.predictBatch(images), { code: "DEADLINE_EXCEEDED" })
+  await lose()
+  while (model.failure !== null) await pause(20)
+  const weights = cli.path("pulled", readdirSync(cli.path("pulled")).find((name) => name.endsWith(".bin")) ?? "")
+  writeFileSync(weights, flipByte(readFileSync(weights)))
+  await lose()
+  assert.equal((await model.failed).code, "ENGINE_STUCK")
+  await model.dispose()
+  await assert.rejects(loadModel(cli.path("pulled"), options), { code: "DIGEST_MISMATCH" })
+  await assert.rejects(loadModel(cli.path("reg"), options), { code: "DIGEST_MISMATCH" })
+  const other = { ...options, bundle: cli.path("reg", "trust.json") }
+  await assert.rejects(loadModel(cli.path("pulled"), other), { code: "MANIFEST_INVALID" })
 })

@@ -28,6 +28,23 @@ export function smallDisk(t: TestContext, size: string): string | null {
   return folder
 }
 
+/** A folder that another of the same disk is mounted on; skips the test, saying why, where that is not allowed. */
+export function boundFolder(t: TestContext): string | null {
+  const [folder, other] = [mkdtempSync(join(tmpdir(), "weighlock-bound-")), tempFolder(t)]
+  try {
+    execFileSync("mount", ["--bind", other, folder], { stdio: "pipe" })
+  } catch {
+    rmSync(folder, { recursive: true })
+    t.skip("not checked: mounting a folder needs root")
+    return null
+  }
+  t.after(() => {
+    execFileSync("umount", ["-l", folder])
+    rmSync(folder, { recursive: true })
+  })
+  return folder
+}
+
 /** The code of what `run` throws, or "none". */
 export async function codeOf(run: () => unknown): Promise<string> {
   try {

@@ -64,6 +64,11 @@ export function connection(command: Command): Command {
     .option("--allow-store-host <host>", "a private host that may be a store; may be repeated", collect, [])
 }
 
+/** Options of every command that can start from what was verified before. */
+export function keeping(command: Command): Command {
+  return connection(command).option("--offline", "ask nobody: take what this machine verified before")
+}
+
 export function trusting(command: Command): Command {
   return common(command).option("--trust <file|pin>", "trust root file, or sha256:<pin> (WEIGHLOCK_TRUST)")
 }

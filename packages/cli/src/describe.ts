@@ -1,7 +1,8 @@
 /** How a manifest, its entry in the log and a state of the log appear in what commands print. */
-import type { LogHead } from "@weighlock/client"
+import type { LogHead, View } from "@weighlock/client"
 import { encodeBase64, formatTime, type Manifest, type TrustRoot, type VerifiedManifest } from "@weighlock/manifest"
 import type { Checkpoint } from "@weighlock/tlog"
+import type { Output } from "./output.ts"
 
 export function nameOf({ model, version, digest }: Manifest): string {
   return `${model}@${version}  sha256:${digest}`
@@ -80,6 +81,35 @@ export function keyName(root: TrustRoot | undefined, keyid: string): string {
 /** For `--json`: the label of each key, `null` for one that the trust root does not name, or where only its pin is known. */
 export function labelsOf(root: TrustRoot | undefined, keyids: readonly string[]): (string | null)[] {
   return keyids.map((keyid) => root?.keys.get(keyid)?.label ?? null)
+}
+
+/** Says it where the registry has not just been asked, and where a view could not be kept. */
+export function reportView(out: Output, view: View): void {
+  if (view.from === "kept")
+    out.note(`not from the registry (${view.because}), but as verified here before: ${ageOf(view)}`)
+  if (view.from === "bundle") out.note(`by its bundle, without asking the registry: ${ageOf(view)}`)
+  if (view.notKept !== undefined) out.warn(`without a registry this version will not start here: ${view.notKept}`)
+}
+
+function ageOf({ asOf, clock }: View): string {
+  if (asOf === null) return "no witnesses, so nothing says how old that view of the log is"
+  const age = `${instant(asOf)}, ${durationOf((Date.now() - asOf.getTime()) / 1000)} ago`
+  return clock === "witnesses"
+    ? `witnesses confirmed that view of the log at ${age}`
+    : `no witnesses; this machine last verified it from the registry at ${age}, by its own clock`
+}
+
+/** `90 s`, `15 min`, `7 h`, `3 d`: rounded down. */
+function durationOf(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds))
+  if (whole < 120) return `${whole} s`
+  if (whole < 7200) return `${Math.floor(whole / 60)} min`
+  return whole < 172_800 ? `${Math.floor(whole / 3600)} h` : `${Math.floor(whole / 86_400)} d`
+}
+
+/** For `--json`. */
+export function viewJson({ asOf, ...view }: View): Record<string, unknown> {
+  return { ...view, asOf: asOf === null ? null : instant(asOf) }
 }
 
 /** What no file can show by itself. */

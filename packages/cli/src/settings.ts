@@ -20,6 +20,7 @@ export interface ConnectionFlags {
   readonly trust?: string
   readonly allowStoreHost?: readonly string[]
   readonly maxStaleness?: string
+  readonly offline?: boolean
 }
 
 export interface FileSettings {
@@ -111,6 +112,7 @@ export class Settings {
       allowStoreHosts: allowed,
       signal: this.io.signal,
       onProgress,
+      ...(flags.offline === undefined ? {} : { offline: flags.offline }),
       ...(maxStaleness === null ? {} : { maxStaleness }),
       ...(cacheLimit === undefined ? {} : { cacheLimit }),
       ...(registry === undefined ? {} : { registry }),

@@ -35,6 +35,13 @@ export class ClientError extends CodedError<ClientErrorCode> {
   override readonly name = "ClientError"
 }
 
+/** UNAVAILABLE because nobody answered, or a gateway for somebody who did not: that says nothing about what was asked for. */
+export class Unreachable extends ClientError {
+  constructor(message: string, options: CodedErrorOptions = {}) {
+    super("UNAVAILABLE", message, options)
+  }
+}
+
 /** Also of what is no error: somebody who stops a request may give any reason. */
 export function codeOf(error: unknown): unknown {
   return (error as { readonly code?: unknown } | null | undefined)?.code

@@ -1,17 +1,30 @@
-/** From a reference to verified bytes, in memory for a loader or in a folder for whoever needs files. */
-import { randomBytes } from "node:crypto"
-import { chmod, type FileHandle, link, lstat, mkdir, readdir, rm, stat, unlink } from "node:fs/promises"
-import { basename, dirname, join, resolve as resolvePath } from "node:path"
-import { parseFixedReference, type Resource, type VerifiedManifest } from "@weighlock/manifest"
+/** From a reference to verified bytes in memory, for a loader. */
+import { constants } from "node:fs"
+import { open } from "node:fs/promises"
+import { join } from "node:path"
+import {
+  type Bundle,
+  limits,
+  ManifestError,
+  openPublished,
+  parseBundle,
+  parseFixedReference,
+  type Resource,
+  type TrustChain,
+  type VerifiedManifest,
+} from "@weighlock/manifest"
 import { modelHasher } from "@weighlock/manifest/node"
-import { forEach, makeFolder, moveDurably, syncFile, syncFolder } from "@weighlock/node"
-import { downloadMissing, type Fetching, type Fresh } from "./download.ts"
-import { ClientError, diskError } from "./errors.ts"
-import { isLongDead, startHeartbeat } from "./heartbeat.ts"
-import { mismatch } from "./receive.ts"
-import { resolve } from "./resolve.ts"
+import type { FileHasher, ReadOptions } from "@weighlock/node"
 import { Cache } from "./cache.ts"
-import { type ClientOptions, defaultCache, type Session, withSession } from "./session.ts"
+import { ClientError, codeOf } from "./errors.ts"
+import { downloadMissing, type Fetching, type Fresh } from "./download.ts"
+import { byDigest, fromCache, hashThreads, verifying, withHashes } from "./fetching.ts"
+import { readGiven } from "./read-given.ts"
+import { resolveOrKept } from "./resolve.ts"
+import { defaultState } from "./seen.ts"
+import { type ClientOptions, defaultCache, readTrust } from "./session.ts"
+import { verifyReceipt } from "./verify-receipt.ts"
+import { type View, viewOf } from "./view.ts"
 
 declare const verifiedFile: unique symbol
 declare const verifiedFiles: unique symbol
@@ -30,6 +43,8 @@ export interface VerifiedFile {
 export interface VerifiedFiles {
   readonly [verifiedFiles]: true
   readonly manifest: VerifiedManifest
+  /** How old is what the manifest was verified against. */
+  readonly view: View
   /** By resource name. */
   readonly files: ReadonlyMap<string, VerifiedFile>
 }
@@ -37,24 +52,105 @@ export interface VerifiedFiles {
 /** Nothing is returned unless signature, name and every byte hold. Throws the codes of docs/errors.md. */
 export async function fetchModel(reference: string, options: ClientOptions): Promise<VerifiedFiles> {
   const wanted = parseFixedReference(reference)
-  return await withHashes(options, wanted.host, async (session) => {
-    const { manifest } = await resolve(session, wanted)
-    return await gather(session, manifest)
-  })
+  return await withHashes(
+    options,
+    wanted.host,
+    async (session) => await gather(session, await resolveOrKept(session, wanted)),
+    wanted,
+  )
 }
+
+/** What was verified before, and is wanted again. */
+type Known = Pick<VerifiedFiles, "manifest" | "view">
 
 /**
  * The files of a manifest that was verified before: from the cache, without a word to the registry, where they all are there
  * and right; else as `fetchModel`. Nothing is returned unless every byte holds.
  */
-export async function fetchFiles(manifest: VerifiedManifest, options: ClientOptions): Promise<VerifiedFiles> {
-  const cached = await readCached(manifest, options)
-  return cached ?? (await withHashes(options, manifest.registry, (session) => gather(session, manifest)))
+export async function fetchFiles({ manifest, view }: Known, options: ClientOptions): Promise<VerifiedFiles> {
+  const { model, digest } = manifest
+  const wanted = { model, selector: { by: "digest", digest } } as const
+  const cached = await readCached({ manifest, view }, options)
+  if (cached !== null) return cached
+  return await withHashes(options, manifest.registry, (session) => gather(session, { manifest, view }), wanted)
 }
 
-async function readCached(manifest: VerifiedManifest, options: ClientOptions): Promise<VerifiedFiles | null> {
+/**
+ * The files of a folder, by the bundle that was kept with it (`weighlock pull --receipt FILE`); nobody is asked. Which version
+ * that is, the bundle says: `manifest` is for the caller to look at. Files that it does not list are not read. Throws
+ * DIGEST_MISMATCH, USAGE for the pin of a trust root, NOT_FOUND, and every code of `verify`.
+ */
+export async function readModelFolder(folder: string, bundle: string, options: ClientOptions): Promise<VerifiedFiles> {
+  const trustChain = await readTrust(options.trust)
+  if (trustChain === null)
+    throw new ClientError("USAGE", "a bundle is verified without asking anybody, so a pin is not enough", {
+      hint: "give the trust root's file: --trust FILE",
+    })
+  const bytes = await readGiven(bundle, limits.bundle, "a bundle").catch((cause: unknown) => {
+    throw cause instanceof ClientError ? cause : new ClientError("NOT_FOUND", `cannot read ${bundle}`, { cause })
+  })
+  const manifest = await verifyBundle(parseBundle(bytes), trustChain, options)
+  const hasher = modelHasher(hashThreads)
+  const onBytes = verifying({ onProgress: options.onProgress ?? (() => undefined) }, manifest)
+  try {
+    const files = new Map<string, VerifiedFile>()
+    for (const resource of manifest.resources) {
+      const { name, size, digest } = resource
+      const bytes = await readResource(hasher, join(folder, ...name.split("/")), resource, {
+        onBytes,
+        signal: options.signal,
+      })
+      files.set(name, { name, size, digest, bytes } as VerifiedFile)
+    }
+    return { manifest, view: viewOf(manifest, "bundle", null), files } as unknown as VerifiedFiles
+  } finally {
+    await hasher.close()
+  }
+}
+
+/** Its envelope names the version. */
+async function verifyBundle(
+  bundle: Bundle,
+  trustChain: TrustChain,
+  { state = defaultState(), maxStaleness = null }: { readonly state?: string; readonly maxStaleness?: number | null },
+): Promise<VerifiedManifest> {
+  const now = new Date()
+  const { model, digest } = openPublished(bundle.envelope, trustChain, now)
+  const reference = { model, selector: { by: "digest", digest } } as const
+  return (await verifyReceipt({ reference, bundle, trustChain, state, maxStaleness, now })).manifest
+}
+
+/** Links are followed, as mounted volumes have them: what counts is the bytes. */
+async function readResource(
+  hasher: FileHasher,
+  path: string,
+  { name, size, digest }: Resource,
+  options: ReadOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
+    throw differs(
+      codeOf(cause) === "ENOENT" ? `${name} is missing` : `${name} cannot be read: ${String(codeOf(cause))}`,
+    )
+  })
+  try {
+    const found = await file.stat()
+    if (!found.isFile() || found.size !== size) throw differs(`${name}: signed ${size} bytes, found ${found.size}`)
+    const hashed = await hasher.hashRange(file, { start: 0, size }, { ...options, keep: true })
+    if (hashed.digest !== digest || hashed.bytes === null)
+      throw differs(`${name}: signed sha256:${digest}, found sha256:${hashed.digest}`)
+    return hashed.bytes
+  } finally {
+    await file.close()
+  }
+}
+
+function differs(message: string): ManifestError {
+  return new ManifestError("DIGEST_MISMATCH", message, { hint: "this folder is not what was signed: pull it again" })
+}
+
+async function readCached({ manifest, view }: Known, options: ClientOptions): Promise<VerifiedFiles | null> {
   const cache = await Cache.open(options.cache ?? defaultCache())
-  const hasher = modelHasher(threads)
+  const hasher = modelHasher(hashThreads)
   try {
     const files = new Map<string, VerifiedFile>()
     for (const resource of manifest.resources) {
@@ -64,13 +160,13 @@ async function readCached(manifest: VerifiedManifest, options: ClientOptions): P
       const { name, size, digest } = resource
       files.set(name, { name, size, digest, bytes } as VerifiedFile)
     }
-    return { manifest, files } as unknown as VerifiedFiles
+    return { manifest, view, files } as unknown as VerifiedFiles
   } finally {
     await hasher.close()
   }
 }
 
-async function gather(session: Fetching, manifest: VerifiedManifest): Promise<VerifiedFiles> {
+async function gather(session: Fetching, { manifest, view }: Known): Promise<VerifiedFiles> {
   const files = new Map<string, VerifiedFile>()
   const onBytes = verifying(session, manifest)
   const named = byDigest(manifest)
@@ -83,104 +179,7 @@ async function gather(session: Fetching, manifest: VerifiedManifest): Promise<Ve
   }
   await downloadMissing(session, manifest.resources, { keep: true, have })
   const inOrder = manifest.resources.flatMap(({ name }) => files.get(name) ?? [])
-  return { manifest, files: new Map(inOrder.map((file) => [file.name, file])) } as unknown as VerifiedFiles
-}
-
-/** Writes the verified files, and nothing else, to `folder`, which must be absent or empty (TARGET_EXISTS). */
-export async function pullModel(reference: string, folder: string, options: ClientOptions): Promise<VerifiedManifest> {
-  const wanted = parseFixedReference(reference)
-  const target = resolvePath(folder)
-  await requireFree(target)
-  await removeSiblings(target)
-  return await withHashes(options, wanted.host, async (session) => {
-    const { manifest } = await resolve(session, wanted)
-    const temporary = await makeSibling(target)
-    const stopHeartbeat = startHeartbeat(
-      temporary,
-      () => new Date(),
-      () => undefined,
-    )
-    try {
-      const folders = foldersOf(temporary, manifest.resources)
-      for (const path of folders) await mkdir(path, { recursive: true })
-      const have = await intoFolder(session, manifest, temporary)
-      await downloadMissing(session, manifest.resources, { sync: true, have })
-      await syncAll(
-        manifest.resources.map(({ name }) => pathBelow(temporary, name)),
-        folders,
-      )
-      await moveDurably(temporary, target)
-    } catch (error) {
-      await rm(temporary, { recursive: true, force: true })
-      throw diskError(error, "TARGET_UNUSABLE", target)
-    } finally {
-      stopHeartbeat()
-    }
-    await removeSiblings(target)
-    return manifest
-  })
-}
-
-/** They read and hash files. Each costs 15 MB, and begins when there is something to hash that the others have no time for. */
-const threads = 2
-
-async function withHashes<T>(
-  options: ClientOptions,
-  host: string | undefined,
-  use: (session: Fetching) => Promise<T>,
-): Promise<T> {
-  return await withSession(options, host, async (session) => {
-    const hasher = modelHasher(threads)
-    try {
-      return await use({ ...session, hasher, onProgress: downloadsFirst(session.onProgress) })
-    } finally {
-      await hasher.close()
-    }
-  })
-}
-
-/** Who looks on sees one phase after the other: what is verified while others arrive is told once all are there. */
-function downloadsFirst(onProgress: Session["onProgress"]): Session["onProgress"] {
-  let arriving = false
-  return (progress) => {
-    if (progress.phase === "download") arriving = progress.done < progress.total
-    if (progress.phase === "download" || !arriving) onProgress(progress)
-  }
-}
-
-/** Of a folder that a pull fills and then gives its name. */
-const siblingSuffix = ".pull"
-
-async function makeSibling(target: string): Promise<string> {
-  try {
-    await makeFolder(dirname(target), 0o777)
-    // Not mkdtemp: its 0700 would stay with the pulled folder.
-    const sibling = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}${siblingSuffix}`)
-    await mkdir(sibling)
-    return sibling
-  } catch (error) {
-    throw diskError(error, "TARGET_UNUSABLE", target)
-  }
-}
-
-/** Those that pulls to this target left when they were killed. Everything in them is in the cache too. */
-async function removeSiblings(target: string): Promise<void> {
-  const folder = dirname(target)
-  for (const name of await readdir(folder).catch(() => [])) {
-    const middle = name.slice(basename(target).length + 2, -siblingSuffix.length)
-    if (name !== `.${basename(target)}.${middle}${siblingSuffix}` || !/^[0-9a-f]{12}$/.test(middle)) continue
-    const found = await lstat(join(folder, name)).catch(() => null)
-    if (found?.isDirectory() !== true || !isLongDead(found)) continue
-    await rm(join(folder, name), { recursive: true, force: true }).catch(() => undefined)
-  }
-}
-
-async function requireFree(target: string): Promise<void> {
-  const found = await stat(target).catch(() => null)
-  if (found === null || (found.isDirectory() && (await readdir(target)).length === 0)) return
-  throw new ClientError("TARGET_EXISTS", `${target} is there already and not an empty folder`, {
-    hint: "name a new folder with -o",
-  })
+  return { manifest, view, files: new Map(inOrder.map((file) => [file.name, file])) } as unknown as VerifiedFiles
 }
 
 async function readIntoMemory(
@@ -189,88 +188,4 @@ async function readIntoMemory(
   onBytes: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return await fromCache(session, resource, () => session.cache.load(session.hasher, resource, { onBytes }))
-}
-
-/**
- * What puts the files in place. A fresh one that nobody else can write to gets a second name and is not written again; the
- * cache has to doubt its entries anyway, so it does no harm that somebody may now change one through the folder. Others are
- * copied, so no two folders share a file.
- */
-async function intoFolder(
-  session: Fetching,
-  manifest: VerifiedManifest,
-  folder: string,
-): Promise<(resource: Resource, fresh: Fresh | null) => Promise<void>> {
-  const onBytes = verifying(session, manifest)
-  const named = byDigest(manifest)
-  const mode = (await stat(folder)).mode & 0o666 // what a file that is made here would have
-  return async (resource, fresh) => {
-    const entry = session.cache.pathOf(resource.digest)
-    for (const [at, each] of named(resource).entries()) {
-      const path = pathBelow(folder, each.name)
-      if (at === 0 && fresh?.isOurs === true && (await linked(fresh.file, entry, path))) onBytes(each.size)
-      else await fromCache(session, each, () => session.cache.copy(session.hasher, each, path, { onBytes }))
-      await chmod(path, mode)
-    }
-  }
-}
-
-/** `false` where there are no hard links, or when the entry is another file by now. */
-async function linked(file: FileHandle, entry: string, path: string): Promise<boolean> {
-  try {
-    await link(entry, path)
-  } catch {
-    return false
-  }
-  const [ours, found] = [await file.stat({ bigint: true }), await lstat(path, { bigint: true })]
-  if (ours.ino === found.ino && ours.dev === found.dev) return true
-  await unlink(path)
-  return false
-}
-
-function byDigest({ resources }: VerifiedManifest): (resource: Resource) => readonly Resource[] {
-  const named = Map.groupBy(resources, ({ digest }) => digest)
-  return ({ digest }) => named.get(digest) ?? []
-}
-
-function pathBelow(folder: string, name: string): string {
-  return join(folder, ...name.split("/"))
-}
-
-function foldersOf(folder: string, resources: readonly Resource[]): string[] {
-  return [...new Set([folder, ...resources.map(({ name }) => dirname(pathBelow(folder, name)))])]
-}
-
-/** Together and last: the file system writes many files in one go, where one by one each would wait for the disk. */
-async function syncAll(files: readonly string[], folders: readonly string[]): Promise<void> {
-  await forEach(files, 16, syncFile)
-  await forEach(folders, 16, syncFolder)
-}
-
-/** Others may prune the cache between a download and its reading: that often it is fetched again. */
-const mostPruned = 4
-
-/** A cache entry that does not match is fetched once more; a second mismatch is a cache that cannot be used. */
-async function fromCache<T>(
-  session: Fetching,
-  resource: Resource,
-  use: () => Promise<T | "absent" | "wrong">,
-): Promise<Exclude<T, "absent" | "wrong">> {
-  for (let [wrong, absent] = [0, 0]; ;) {
-    const found = await use()
-    if (found !== "absent" && found !== "wrong") return found as Exclude<T, "absent" | "wrong">
-    if (found === "wrong" && ++wrong > 1)
-      throw mismatch(`${resource.name}: was right when it came, and is not any more when it is read from the cache`)
-    if (found === "absent" && ++absent > mostPruned)
-      throw new ClientError("CACHE_UNUSABLE", `${resource.name} disappears from the cache before it can be read`, {
-        hint: "something prunes the cache all the time: stop it, or set WEIGHLOCK_CACHE to a folder of its own",
-      })
-    await downloadMissing(session, [resource])
-  }
-}
-
-function verifying(session: Session, manifest: VerifiedManifest): (bytes: number) => void {
-  const total = manifest.resources.reduce((sum, { size }) => sum + size, 0)
-  let done = 0
-  return (bytes) => session.onProgress({ phase: "verify", done: (done += bytes), total })
 }

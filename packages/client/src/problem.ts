@@ -10,7 +10,7 @@
  *     PROTOCOL   acme/mnist@9.9.9: refused with status 422 (the registry says ROLLBACK)
  */
 import { isClaimable, isErrorCode, type JsonValue, parseJson } from "@weighlock/manifest"
-import { ClientError, type ClientErrorCode } from "./errors.ts"
+import { ClientError, type ClientErrorCode, Unreachable } from "./errors.ts"
 import { webPageHint } from "./middlebox.ts"
 import { storeProblem } from "./store-problem.ts"
 
@@ -59,7 +59,10 @@ export function problem(status: number, body: Uint8Array, what: string, isWebPag
   const hint = isWebPage && status < 500 ? webPageHint : (hints[code] ?? (status < 400 ? redirectHint : undefined))
   const said = isWebPage ? " (with a web page)" : quote(document, code)
   const message = `${what}: ${words[code] ?? `refused with status ${status}`}${said}`
-  return new ClientError(code, message, hint === undefined ? {} : { hint })
+  const options = hint === undefined ? {} : { hint }
+  return code === "UNAVAILABLE" && status >= 502 && status <= 504
+    ? new Unreachable(message, options)
+    : new ClientError(code, message, options)
 }
 
 /** In brackets, what the registry says for itself: a code that is not the one raised, and the detail. */

@@ -90,7 +90,7 @@ async function locate(path: string, manifest: Manifest, { files }: PublishOption
   return located
 }
 
-/** The exact bytes to keep as the publisher's receipt. */
-export function receiptBytes({ bundle }: Published): Uint8Array {
+/** The exact bytes to keep as a receipt. */
+export function receiptBytes({ bundle }: Pick<Published, "bundle">): Uint8Array {
   return formatBundle(bundle)
 }

@@ -1,8 +1,8 @@
 /** What every command and every load needs first: a trust root that was checked, and a way to ask its registry. */
-import { open } from "node:fs/promises"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import {
+  type FixedReference,
   formatEnvelope,
   isSha256Hex,
   limits,
@@ -13,8 +13,10 @@ import {
 } from "@weighlock/manifest"
 import { isLoopbackAuthority } from "@weighlock/node"
 import { Cache } from "./cache.ts"
-import { ClientError } from "./errors.ts"
+import { ClientError, Unreachable } from "./errors.ts"
+import { KeptViews, keptTrust } from "./kept-views.ts"
 import { LogReader } from "./log-reader.ts"
+import { readGiven } from "./read-given.ts"
 import { defaultState, Seen } from "./seen.ts"
 import { Transport } from "./transport.ts"
 import { loadWitnessKeys } from "./witness-keys.ts"
@@ -42,6 +44,8 @@ export interface ClientOptions {
   readonly state?: string
   /** Seconds: refuses (STALE) what witnesses have not confirmed to be the newest state of the log for longer than that. */
   readonly maxStaleness?: number
+  /** Asks nobody: starts from what this machine has kept, and what is in the cache. */
+  readonly offline?: boolean
   /** Bytes the cache may hold after a fetch; the least recently used files go first. Unlimited by default. */
   readonly cacheLimit?: number
   readonly token?: string
@@ -55,7 +59,10 @@ export interface Session {
   readonly transport: Transport
   readonly trustChain: TrustChain
   readonly log: LogReader
+  /** Folder of what was seen and kept. */
+  readonly state: string
   readonly seen: Seen
+  readonly kept: KeptViews
   /** Seconds. */
   readonly maxStaleness: number | null
   readonly cache: Cache
@@ -63,30 +70,37 @@ export interface Session {
   readonly onProgress: (progress: Progress) => void
 }
 
-/** Opens, hands over, and always closes again. */
+/** Opens, hands over, and always closes again. `wanted`: a kept view of it may tell the trust root of a pin. */
 export async function withSession<T>(
   options: ClientOptions,
   host: string | undefined,
   use: (session: Session) => Promise<T>,
+  wanted?: FixedReference,
 ): Promise<T> {
   requireSeconds(options.maxStaleness)
-  const local = await readTrust(options.trust)
+  const state = options.state ?? defaultState()
+  const pin = options.trust.slice("sha256:".length)
+  const given = await readTrust(options.trust)
+  const local = given ?? (options.offline === true ? await keptTrust(state, pin, wanted) : null)
   const registry = options.registry ?? registryUrl(host ?? local?.current.registry)
   const transport = new Transport({
     registry,
     ...(options.token === undefined ? {} : { token: options.token }),
     ...(options.allowStoreHosts === undefined ? {} : { allowStoreHosts: options.allowStoreHosts }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.offline === undefined ? {} : { offline: options.offline }),
   })
   try {
-    const trustChain = local ?? (await fetchTrust(transport, options.trust.slice("sha256:".length)))
+    const trustChain = local ?? (await fetchTrust(transport, pin).catch(orKept(() => keptTrust(state, pin, wanted))))
     await loadWitnessKeys(trustChain)
     const cache = await Cache.open(options.cache ?? defaultCache())
     const result = await use({
       transport,
       trustChain,
       log: new LogReader(transport),
-      seen: new Seen(options.state ?? defaultState(), trustChain),
+      state,
+      seen: new Seen(state, trustChain),
+      kept: new KeptViews(state, trustChain.roots[0]?.digest ?? trustChain.current.digest),
       maxStaleness: options.maxStaleness ?? null,
       cache,
       signal: options.signal,
@@ -96,6 +110,15 @@ export async function withSession<T>(
     return result
   } finally {
     await transport.close()
+  }
+}
+
+/** What was kept, where nobody answers. */
+function orKept(keptTrust: () => Promise<TrustChain | null>): (error: unknown) => Promise<TrustChain> {
+  return async (error) => {
+    const chain = error instanceof Unreachable ? await keptTrust() : null
+    if (chain === null) throw error
+    return chain
   }
 }
 
@@ -112,7 +135,7 @@ export async function readTrust(trust: string | undefined): Promise<TrustChain |
       hint: 'trust is the path of a trust root file, or its pin: { trust: "trust.json" }, --trust FILE or WEIGHLOCK_TRUST',
     })
   if (isPin(trust)) return null
-  const bytes = await readTrustFile(trust).catch((cause: unknown) => {
+  const bytes = await readGiven(trust, trustFileLimit, "a trust root").catch((cause: unknown) => {
     if (cause instanceof ClientError) throw cause
     throw new ClientError("TRUST_UNREADABLE", `cannot read the trust root ${trust}`, {
       cause,
@@ -133,21 +156,6 @@ function isPin(trust: string): boolean {
 
 // An envelope holds its payload in base64.
 const trustFileLimit = 2 * limits.trustRoot
-
-async function readTrustFile(path: string): Promise<Uint8Array> {
-  const file = await open(path)
-  try {
-    const bytes = Buffer.alloc(trustFileLimit + 1)
-    let size = 0
-    for (let got = -1; got !== 0 && size < bytes.length; size += got)
-      got = (await file.read(bytes, size, bytes.length - size)).bytesRead
-    if (size > trustFileLimit)
-      throw new ClientError("TOO_LARGE", `${path} exceeds the ${trustFileLimit} bytes of a trust root`)
-    return bytes.subarray(0, size)
-  } finally {
-    await file.close()
-  }
-}
 
 async function fetchTrust(transport: Transport, digest: string): Promise<TrustChain> {
   const { body } = await transport.call("api/v1/trust/1", {

@@ -7,7 +7,7 @@ import { Readable } from "node:stream"
 import { type Alive, NodeError, parseRetryAfter, type Proxy, proxyFor, readAtMost, retrying } from "@weighlock/node"
 import type { Dispatcher } from "undici"
 import { parseRegistryUrl, StorePolicy } from "./address.ts"
-import { ClientError, unavailable } from "./errors.ts"
+import { ClientError, unavailable, Unreachable } from "./errors.ts"
 import { Incoming } from "./incoming.ts"
 import { isWebPage, requireUntouched } from "./middlebox.ts"
 import { problem } from "./problem.ts"
@@ -28,6 +28,8 @@ export interface TransportOptions {
   readonly token?: string
   readonly allowStoreHosts?: readonly string[]
   readonly signal?: AbortSignal
+  /** Nobody is asked: every call is Unreachable at once. */
+  readonly offline?: boolean
 }
 
 export interface Exchange {
@@ -54,6 +56,7 @@ export class Transport {
   readonly stores: StorePolicy
   readonly signal: AbortSignal | undefined
   readonly #token: string | undefined
+  readonly #isOffline: boolean
   readonly #agents = new Map<LookupFunction | string | undefined, Dispatcher>()
 
   constructor(options: TransportOptions) {
@@ -61,6 +64,7 @@ export class Transport {
     this.stores = new StorePolicy(this.registry, options.allowStoreHosts)
     this.#token = checkedToken(options.token)
     this.signal = options.signal
+    this.#isOffline = options.offline === true
     wayTo(this.registry) // a variable that is no proxy's address is said before anything is tried
   }
 
@@ -80,6 +84,7 @@ export class Transport {
 
   /** Opens a GET at the registry, or at a store it named (then without the token). Not retried. The caller reads it or stops it. */
   async open(url: URL, headers: Record<string, string> = {}): Promise<Incoming> {
+    this.#requireOnline(url)
     const broken = (cause: unknown): unknown => this.broken(url, cause)
     const undici = await loadUndici()
     const incoming = new Incoming({ signal: this.#limit(headers["range"] !== undefined), broken })
@@ -130,6 +135,7 @@ export class Transport {
     url: URL,
     options: { method: Exchange["method"]; headers: Record<string, string>; body?: Uint8Array | Readable },
   ): Promise<Dispatcher.ResponseData> {
+    this.#requireOnline(url)
     const undici = await loadUndici()
     const signal = this.#limit(options.method === "PUT")
     try {
@@ -137,6 +143,10 @@ export class Transport {
     } catch (cause) {
       throw this.broken(url, cause)
     }
+  }
+
+  #requireOnline(url: URL): void {
+    if (this.#isOffline) throw new NotAsked(`offline, so ${url.origin} is not asked`)
   }
 
   /** The caller's signal, and the time that one exchange may take: longer when it moves a part of a file. */
@@ -157,15 +167,14 @@ export class Transport {
     if (why === "UND_ERR_INVALID_ARG")
       return new ClientError("PROTOCOL", `no request to ${url.origin} can be made`, { cause })
     const proxy = wayTo(url)
-    return proxy === null
-      ? unavailable(`cannot talk to ${url.origin}: ${why}`, { cause, hint })
-      : unavailable(`cannot talk to ${url.origin} through ${proxy.name}: ${why}`, {
-          cause,
-          hint:
-            certificate === null
-              ? `does the proxy run, and let ${url.host} through? NO_PROXY=${url.hostname} goes without it`
-              : hint,
-        })
+    if (proxy === null) return noAnswer(`cannot talk to ${url.origin}: ${why}`, { cause, hint })
+    return noAnswer(`cannot talk to ${url.origin} through ${proxy.name}: ${why}`, {
+      cause,
+      hint:
+        certificate === null
+          ? `does the proxy run, and let ${url.host} through? NO_PROXY=${url.hostname} goes without it`
+          : hint,
+    })
   }
 
   #authorization(url: URL): Record<string, string> {
@@ -206,7 +215,25 @@ function wayTo(url: URL): Proxy | null {
   }
 }
 
+/** Unreachable, unless the other side has answered after all: with a certificate that does not hold, or as a proxy that refuses. */
+function noAnswer(message: string, { cause, hint }: { readonly cause: unknown; readonly hint: string }): ClientError {
+  const isAnswer = isCertificateError(cause) || proxyRefusal.test(reasonsOf(cause))
+  return isAnswer ? unavailable(message, { cause, hint }) : new Unreachable(message, { cause, hint })
+}
+
+/** As undici words what a proxy says to CONNECT. */
+const proxyRefusal = /Proxy response \((?!50[234]\))/
+
+function reasonsOf(cause: unknown): string {
+  const messages: string[] = []
+  for (let at = cause, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) messages.push(at.message)
+  return messages.join("\n")
+}
+
+class NotAsked extends Unreachable {}
+
 function mayHelp(error: unknown): boolean {
+  if (error instanceof NotAsked) return false
   return error instanceof ClientError && error.code === "UNAVAILABLE" && !isCertificateError(error.cause)
 }
 
@@ -219,7 +246,7 @@ export function retryAfter({ headers }: Pick<Dispatcher.ResponseData, "headers">
 /** Reads an answer to its end; more than `limit` bytes are refused (TOO_LARGE). */
 async function readBody(body: AsyncIterable<Uint8Array>, limit: number, what: string): Promise<Uint8Array> {
   const { bytes, isAll } = await readAtMost(body, limit).catch((cause: unknown) => {
-    throw unavailable(`the answer to ${what} broke off`, { cause })
+    throw new Unreachable(`the answer to ${what} broke off`, { cause })
   })
   if (isAll) return bytes
   throw new ClientError("TOO_LARGE", `the answer to ${what} exceeds ${limit} bytes`)

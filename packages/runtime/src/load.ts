@@ -32,6 +32,11 @@ export interface LoadOptions {
   readonly maxRestarts?: number
 }
 
+export interface ModelSource extends ClientOptions {
+  /** A bundle (`weighlock pull --receipt FILE`): the reference is then the path of a folder that holds its files. */
+  readonly bundle?: string
+}
+
 export interface VerifiedLoadOptions extends LoadOptions {
   /**
    * Brings the files of the same manifest once more, when the engine was lost: after a deadline, a crash, or without memory.
@@ -43,13 +48,24 @@ export interface VerifiedLoadOptions extends LoadOptions {
 const defaultLoadTimeout = 5 * 60_000
 const defaultMaxRestarts = 8
 
-/** Throws what `fetchModel` throws, then as `loadVerified`. A lost engine is loaded again from the cache, through the hash. */
-export async function loadModel(reference: string, options: ClientOptions & LoadOptions): Promise<Model> {
-  enginesFor(options.device ?? "auto") // a misspelled device should not cost a download
-  const { fetchFiles, fetchModel } = await import("@weighlock/client") // who brings verified files needs no network code
-  const files = await fetchModel(reference, options)
+/**
+ * Throws what `fetchModel` (or, with a bundle, `readModelFolder`) throws, then as `loadVerified`. A lost engine is loaded
+ * again from the cache or the folder, through the hash.
+ */
+export async function loadModel(reference: string, options: ModelSource & LoadOptions): Promise<Model> {
+  enginesFor(options?.device ?? "auto") // a misspelled device should not cost a download
+  // Who brings verified files needs no network code.
+  const { fetchFiles, fetchModel, readModelFolder } = await import("@weighlock/client")
+  const bundle = options?.bundle
+  const files =
+    bundle === undefined ? await fetchModel(reference, options) : await readModelFolder(reference, bundle, options)
   const quiet = { ...options, onProgress: (): void => undefined }
-  const reload = (signal: AbortSignal): Promise<VerifiedFiles> => fetchFiles(files.manifest, { ...quiet, signal })
+  // What was verified stays so: a folder is not asked again how old its bundle is.
+  const { maxStaleness: _, ...undated } = quiet
+  const reload = (signal: AbortSignal): Promise<VerifiedFiles> =>
+    bundle === undefined
+      ? fetchFiles(files, { ...quiet, signal })
+      : readModelFolder(reference, bundle, { ...undated, signal })
   return loadVerified(files, { ...options, reload })
 }
 
@@ -70,7 +86,7 @@ export async function loadVerified(files: VerifiedFiles, options: VerifiedLoadOp
           requireSameManifest(files, again)
           return await startEngine(again, { ...options, signal })
         }
-  return workerModel(files.manifest, new Supervisor(engine, { predictTimeout, maxRestarts, restart }))
+  return workerModel(files, new Supervisor(engine, { predictTimeout, maxRestarts, restart }))
 }
 
 async function startEngine(files: VerifiedFiles, options: LoadOptions): Promise<RunningEngine> {

@@ -4,6 +4,7 @@
  *     const { prob } = await model.predict(image)      // image: 28 lists of 28 numbers, or a Float32Array(784)
  *     prob                                             // ten numbers, by the name of the output layer
  */
+import type { VerifiedFiles, View } from "@weighlock/client"
 import type { VerifiedManifest } from "@weighlock/manifest"
 import { RuntimeError } from "./errors.ts"
 import type { EngineReport } from "./engines/engine.ts"
@@ -28,6 +29,8 @@ export interface AnswerOptions extends PredictOptions {
 export interface Model {
   /** What was verified; its `digest` names the answers. */
   readonly manifest: VerifiedManifest
+  /** Against what: the registry, or a view that was kept, and how old that is. */
+  readonly view: View
   /** The engine that was chosen, and why not a faster one; another one, it may be, after the model was loaded again. */
   readonly engine: EngineReport
   /** In the model's order; shapes without the batch. */
@@ -54,7 +57,10 @@ export interface Model {
   dispose(): Promise<void>
 }
 
-export function workerModel(manifest: VerifiedManifest, supervisor: Supervisor): Model {
+export function workerModel(
+  { manifest, view }: Pick<VerifiedFiles, "manifest" | "view">,
+  supervisor: Supervisor,
+): Model {
   const { inputs, outputs } = supervisor.loaded
   async function predictBatch(instances: readonly Instance[], { signal }: PredictOptions = {}): Promise<Answer[]> {
     if (instances.length === 0) return []
@@ -65,6 +71,7 @@ export function workerModel(manifest: VerifiedManifest, supervisor: Supervisor):
   }
   return {
     manifest,
+    view,
     inputs,
     outputs,
     predictBatch,

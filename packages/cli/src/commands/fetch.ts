@@ -1,4 +1,5 @@
 /** `weighlock pull`, `weighlock show`, `weighlock list` */
+import type { Pulled } from "@weighlock/client"
 import type { TrustRoot, VerifiedManifest } from "@weighlock/manifest"
 import type { Command } from "commander"
 import {
@@ -6,31 +7,26 @@ import {
   type ConnectionFlags,
   connection,
   type Context,
+  keeping,
   openClient,
   openContext,
 } from "../context.ts"
-import { instant, labelsOf, logged, nameOf, summary } from "../describe.ts"
+import { instant, labelsOf, logged, nameOf, reportView, summary, viewJson } from "../describe.ts"
 import type { Io } from "../io.ts"
 import { formatBytes } from "../progress.ts"
 
 type Flags = CommonFlags & ConnectionFlags
+interface PullFlags extends CommonFlags, ConnectionFlags {
+  readonly output: string
+  readonly receipt?: string
+}
 
 export function fetchCommands(program: Command, io: Io): void {
-  connection(program.command("pull <reference>"))
+  keeping(program.command("pull <reference>"))
     .description("fetch a version, verify it, and write its files")
-    .requiredOption("-o, --output <dir>", "a new or empty folder")
-    .action(async (reference: string, flags: Flags & { output: string }) => {
-      const context = await openContext(io, flags)
-      const { pullModel } = await import("@weighlock/client")
-      const folder = context.path(flags.output)
-      const manifest = await pullModel(reference, folder, await openClient(context, flags, reference))
-      context.progress.end()
-      context.out.result({
-        json: { ...summary(manifest), ...logged(manifest), output: folder },
-        text: `verified ${nameOf(manifest)}\nwrote ${folder}`,
-        digest: `sha256:${manifest.digest}`,
-      })
-    })
+    .requiredOption("-o, --output <dir>", "a new or empty folder, or one that holds exactly this")
+    .option("--receipt <file>", "write its bundle, by which verify and serve take the folder")
+    .action(async (reference: string, flags: PullFlags) => pull(await openContext(io, flags), reference, flags))
 
   connection(program.command("show <reference>"))
     .description("the verified manifest of a version")
@@ -71,6 +67,39 @@ export function fetchCommands(program: Command, io: Io): void {
         lines: versions.map(({ manifest }) => `sha256:${manifest}`),
       })
     })
+}
+
+async function pull(context: Context, reference: string, flags: PullFlags): Promise<void> {
+  const { pullModel } = await import("@weighlock/client")
+  const folder = context.path(flags.output)
+  const receipt = flags.receipt === undefined ? null : context.path(flags.receipt)
+  if (receipt !== null) {
+    const { requireReceiptPlace } = await import("../receipt-file.ts")
+    await requireReceiptPlace(receipt, folder, reference)
+  }
+  const pulled = await pullModel(reference, folder, await openClient(context, flags, reference))
+  context.progress.end()
+  const { manifest, view, unchanged } = pulled
+  if (receipt !== null) await writeReceipt(receipt, pulled)
+  context.out.result({
+    json: {
+      ...summary(manifest),
+      ...logged(manifest),
+      output: folder,
+      unchanged,
+      ...(receipt === null ? {} : { receipt }),
+      view: viewJson(view),
+    },
+    text: `verified ${nameOf(manifest)}\n${unchanged ? `${folder} holds exactly this already` : `wrote ${folder}`}`,
+    digest: `sha256:${manifest.digest}`,
+  })
+  reportView(context.out, view)
+}
+
+async function writeReceipt(path: string, pulled: Pulled): Promise<void> {
+  const { receiptBytes } = await import("@weighlock/client")
+  const { replaceFile } = await import("../files.ts")
+  await replaceFile(path, receiptBytes(pulled))
 }
 
 function show({ out }: Context, manifest: VerifiedManifest, root: TrustRoot | undefined): void {

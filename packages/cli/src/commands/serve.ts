@@ -1,15 +1,18 @@
 /** `weighlock serve`: verified models behind TF Serving's REST interface. */
+import { isAbsolute } from "node:path"
 import { parseFixedReference } from "@weighlock/manifest"
 import type { EngineReport } from "@weighlock/runtime"
 import type { Command } from "commander"
 import {
+  collect,
   type CommonFlags,
   type ConnectionFlags,
-  connection,
   type Context,
+  keeping,
   openClient,
   openContext,
 } from "../context.ts"
+import { reportView, viewJson } from "../describe.ts"
 import { usage } from "../errors.ts"
 import type { Io } from "../io.ts"
 import { parseSeconds } from "../settings.ts"
@@ -18,13 +21,16 @@ interface ServeFlags extends CommonFlags, ConnectionFlags {
   readonly host: string
   readonly port: string
   readonly device: string
+  /** One for each folder, in order. */
+  readonly bundle: readonly string[]
   readonly maxRows: string
   readonly predictTimeout: string
 }
 
 export function serveCommand(program: Command, io: Io): void {
-  connection(program.command("serve <reference...>"))
-    .description("fetch, verify, load and serve models: [NAME=]REF …")
+  keeping(program.command("serve <reference...>"))
+    .description("fetch, verify, load and serve models: [NAME=]REF …, or [NAME=]FOLDER … with a --bundle each")
+    .option("--bundle <file>", "what pull --receipt wrote of a folder; one for each, in order", collect, [])
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--port <port>", "port to listen on; 0 takes a free one", "8501")
     .option("--device <device>", "auto, gpu, cpu, or an engine's name", "auto")
@@ -34,20 +40,25 @@ export function serveCommand(program: Command, io: Io): void {
 }
 
 async function serve(context: Context, references: readonly string[], flags: ServeFlags): Promise<void> {
-  const wanted = namedReferences(references)
+  const wanted = wantedModels(references, flags.bundle.map(context.path))
   const port = portOf(flags.port)
   const maxRows = countOf("--max-rows", flags.maxRows)
   const predictTimeout = timeoutOf("--predict-timeout", flags.predictTimeout)
   const { loadModel, serveModels } = await import("@weighlock/runtime")
   const models: { name: string; model: Awaited<ReturnType<typeof loadModel>> }[] = []
   try {
-    for (const [name, reference] of wanted) {
-      const options = await openClient(context, flags, reference)
-      const model = await loadModel(reference, { ...options, device: flags.device, predictTimeout })
+    for (const { reference, bundle, ...named } of wanted) {
+      const options = await openClient(context, flags, bundle === undefined ? reference : undefined)
+      const from = bundle === undefined ? {} : { bundle }
+      const place = bundle === undefined ? reference : context.path(reference)
+      const model = await loadModel(place, { ...options, ...from, device: flags.device, predictTimeout })
+      const name = named.name ?? lastSegment(model.manifest.model)
       models.push({ name, model })
       void model.failed.then(() => context.io.onStuck?.())
     }
+    requireDistinct(models.map(({ name, model }) => [name, model.manifest.model]))
     context.progress.end()
+    for (const { model } of models) reportView(context.out, model.view)
     const serving = await serveModels(models, { host: flags.host, port, maxRows, predictTimeout })
     announce(context, serving.url, models)
     const failure = await Promise.race([untilAborted(context.io.signal), serving.failed])
@@ -63,7 +74,7 @@ function announce(
   url: string,
   models: readonly { name: string; model: import("@weighlock/runtime").Model }[],
 ): void {
-  const described = models.map(({ name, model: { manifest, engine } }) => ({
+  const described = models.map(({ name, model: { manifest, engine, view } }) => ({
     name,
     model: manifest.model,
     version: manifest.version,
@@ -73,6 +84,7 @@ function announce(
     passedOver: engine.passedOver,
     rehearsal: engine.rehearsal,
     golden: engine.golden,
+    view: viewJson(view),
   }))
   out.result({
     json: { url, pid: process.pid, models: described },
@@ -91,19 +103,54 @@ function goldenText(golden: EngineReport["golden"]): string {
   return `, golden example right${golden.loose ? ` (loose: tolerance ${golden.tolerance})` : ""}`
 }
 
-/** NAME defaults to the last segment of the model; a clash is USAGE. */
-function namedReferences(references: readonly string[]): Map<string, string> {
-  const named = new Map<string, string>()
-  for (const text of references) {
+interface Wanted {
+  /** Absent: it is the last segment of the model, which for a folder only the bundle tells. */
+  readonly name?: string
+  /** A reference, or the path of a folder. */
+  readonly reference: string
+  readonly bundle?: string
+}
+
+/** Throws USAGE for a name that is given twice, or unless each folder has a bundle. */
+function wantedModels(texts: readonly string[], bundles: readonly string[]): Wanted[] {
+  const left = [...bundles]
+  const wanted = texts.map((text) => {
     const cut = text.indexOf("=")
     const reference = text.slice(cut + 1)
-    const name = cut < 0 ? (parseFixedReference(reference).model.split("/")[1] ?? "") : text.slice(0, cut)
-    parseFixedReference(reference)
-    if (named.has(name))
-      throw usage(`two models would be served as ${JSON.stringify(name)}`, `name them: ${name}-a=${reference}`)
-    named.set(name, reference)
+    const named = cut < 0 ? {} : { name: text.slice(0, cut) }
+    if (!isFolder(reference, bundles.length > 0)) {
+      const { model } = parseFixedReference(reference)
+      return { name: lastSegment(model), ...named, reference }
+    }
+    const bundle = left.shift()
+    if (bundle === undefined)
+      throw usage(
+        `${reference} is a folder, and nothing says what was signed`,
+        "give its --bundle FILE, from pull --receipt",
+      )
+    return { ...named, reference, bundle }
+  })
+  if (left.length > 0) throw usage(`--bundle ${left[0]} belongs to no folder`, "give one for each folder, in order")
+  requireDistinct(wanted.flatMap(({ name, reference }) => (name === undefined ? [] : [[name, reference]])))
+  return wanted
+}
+
+/** A reference has a version or a digest, and begins with a letter or a digit; `model` alone is a folder if there is a bundle. */
+function isFolder(text: string, hasBundles: boolean): boolean {
+  return /^\.{0,2}[/\\]|^\.{1,2}$/.test(text) || isAbsolute(text) || (hasBundles && !/[@:]/.test(text))
+}
+
+function requireDistinct(named: readonly (readonly string[])[]): void {
+  const seen = new Set<string>()
+  for (const [name = "", from = ""] of named) {
+    if (seen.has(name))
+      throw usage(`two models would be served as ${JSON.stringify(name)}`, `name them: ${name}-a=${from}`)
+    seen.add(name)
   }
-  return named
+}
+
+function lastSegment(model: string): string {
+  return model.split("/")[1] ?? ""
 }
 
 function countOf(flag: string, text: string): number {

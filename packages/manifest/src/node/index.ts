@@ -10,6 +10,8 @@ export {
   listFolder,
   type Listing,
   type ListOptions,
+  pullMarker,
+  pullStaging,
 } from "./list-folder.ts"
 export { openOms, type OmsSigner, type OmsTrust, type SignedOms } from "./open-oms.ts"
 export { verifyOmsFolder, type VerifiedOms } from "./oms-folder.ts"

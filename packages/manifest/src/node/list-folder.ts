@@ -19,6 +19,11 @@ import {
 } from "../index.ts"
 import { followLink, type LinkBounds, linkBounds, notTaken } from "./symlinks.ts"
 
+/** At the top of a mount point that was pulled into: written last, when all files are there. */
+export const pullMarker = ".weighlock-complete"
+/** Beside it, while files arrive. */
+export const pullStaging = ".weighlock-pulling"
+
 export interface FoundFile {
   readonly name: string
   /** The regular file itself, where a link was followed. */
@@ -156,6 +161,7 @@ class Walk {
 
   #whyNot(name: string, isFolder: boolean, left: string | null): string | null {
     if (ignoredNames.includes(name)) return "Git's own, never part of a model"
+    if (name === pullMarker || name === pullStaging) return "written by weighlock pull"
     if (this.#excluded.has(name)) return "--exclude"
     const why = this.#rules?.why(name, isFolder) ?? null
     return why ?? (!isFolder && this.#rules?.wants(name) === true ? null : left)
