@@ -79,8 +79,8 @@ export async function withSession<T>(
 ): Promise<T> {
   requireSeconds(options.maxStaleness)
   const state = options.state ?? defaultState()
-  const pin = options.trust.slice("sha256:".length)
   const given = await readTrust(options.trust)
+  const pin = options.trust.slice("sha256:".length)
   const local = given ?? (options.offline === true ? await keptTrust(state, pin, wanted) : null)
   const registry = options.registry ?? registryUrl(host ?? local?.current.registry)
   const transport = new Transport({
