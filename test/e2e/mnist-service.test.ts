@@ -131,7 +131,7 @@ test("the registry is gone: the service, weighlock serve, and a folder with its 
     const serving = await cli.start("serve", ...argv, "--port", "0")
     const [{ view }] = serving.announced["models"] as [{ view: { from: string; clock: string | null } }]
     assert.deepEqual([view.from, view.clock], [from, from === "kept" ? "local" : null])
-    const response = await fetch(`${String(serving.announced.url)}/v1/models/mnist:predict`, {
+    const response = await fetch(`${serving.announced.url}/v1/models/mnist:predict`, {
       method: "POST",
       body: JSON.stringify({ instances: [imageAt(digits, 0)] }),
     })
