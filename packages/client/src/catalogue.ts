@@ -1,6 +1,6 @@
 /** What a registry says it holds. A listing is a claim: only a manifest that `resolve` verified is more than that. */
 import { isModelName, isVersion, parseFixedReference, parseModelName } from "@weighlock/manifest"
-import { countOf, type JsonMembers, malformed, textOf } from "./json-answer.ts"
+import { countOf, type JsonMembers, malformed, parseMembers, textOf } from "./json-answer.ts"
 import { type Listing, readPages } from "./pages.ts"
 import { type Resolved, resolve } from "./resolve.ts"
 import { type ClientOptions, withSession } from "./session.ts"
@@ -20,6 +20,20 @@ export interface ListedVersion {
 export async function showModel(reference: string, options: ClientOptions): Promise<Resolved> {
   const wanted = parseFixedReference(reference)
   return await withSession(options, wanted.host, (session) => resolve(session, wanted))
+}
+
+export interface RegistryInfo {
+  /** URL: where it says that clients reach it. */
+  readonly publicUrl: string
+}
+
+/** What the registry says of itself: a claim. Throws PROTOCOL. */
+export async function registryInfo(options: ClientOptions): Promise<RegistryInfo> {
+  const what = "what the registry says of itself"
+  return await withSession(options, undefined, async ({ transport }) => {
+    const { body } = await transport.call("api/v1/info", { what, method: "GET", limit: 65_536 })
+    return { publicUrl: textOf(parseMembers(body, what), "publicUrl", what) }
+  })
 }
 
 export async function listModels(options: ClientOptions): Promise<ListedModel[]> {

@@ -20,14 +20,18 @@ export interface Piece extends Expected {
   readonly digest: string
 }
 
-/** Where the pieces of one file come from and go to. */
-export interface Target {
+/** Where the pieces of one file come from. */
+export interface Origin {
+  /** With the store that the registry sent us to, for as long as that link holds. */
+  link: URL | null
+}
+
+/** Where they come from and go to. */
+export interface Target extends Origin {
   readonly file: FileHandle
   readonly blocks: Blocks
   /** The system lets one at a time write to a file: others would burn processor time waiting for that. */
   readonly writes: SerialQueue
-  /** With the store that the registry sent us to, for as long as that link holds. */
-  link: URL | null
   /** Told that bytes move. What it throws is thrown on. */
   moved(): void
 }
@@ -61,11 +65,42 @@ export async function fetchPiece(session: Session, target: Target, piece: Piece)
   })
 }
 
+/** As `fetchPiece`, into memory. Throws DIGEST_MISMATCH as soon as a byte too many comes. */
+export async function readPiece(
+  session: Pick<Session, "transport">,
+  origin: Origin,
+  piece: Piece,
+): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafe(piece.length)
+  await session.transport.retrying(async (alive) => {
+    const answer = await openPiece(session, origin, piece, alive)
+    let received = 0
+    try {
+      await answer.read((chunk) => {
+        alive()
+        if (received + chunk.length > piece.length)
+          throw mismatch(`${piece.name}: more than the signed ${piece.length} bytes`)
+        bytes.set(chunk, received)
+        received += chunk.length
+      })
+    } finally {
+      answer.stop()
+    }
+    if (received !== piece.length) throw mismatch(`${piece.name}: ${received} of the signed ${piece.length} bytes`)
+  })
+  return bytes
+}
+
 /** What a store answers when a link has run out: 400 where the registry's own session has (ExpiredToken). */
 const refusals: ReadonlySet<number> = new Set([400, 401, 403])
 
 /** One redirect at most, to a store that the policy allows; then exactly the range that was asked for. */
-async function openPiece(session: Session, target: Target, piece: Piece, alive: Alive): Promise<Incoming> {
+async function openPiece(
+  session: Pick<Session, "transport">,
+  target: Origin,
+  piece: Piece,
+  alive: Alive,
+): Promise<Incoming> {
   const { transport } = session
   const { resource, offset, length } = piece
   const open = async (from: URL): Promise<Incoming> => {

@@ -3,7 +3,15 @@ export { type AuditCheck, auditChecks, type Finding } from "./audit/finding.ts"
 export { auditExit, type AuditOptions, type AuditReport } from "./audit/report.ts"
 export { sourceAddress, type SourceAddress } from "./audit/source.ts"
 export { Cache, type CacheEntry } from "./cache.ts"
-export { listModels, listVersions, type ListedModel, type ListedVersion, showModel } from "./catalogue.ts"
+export {
+  listModels,
+  listVersions,
+  type ListedModel,
+  type ListedVersion,
+  registryInfo,
+  type RegistryInfo,
+  showModel,
+} from "./catalogue.ts"
 export { ClientError, type ClientErrorCode, clientErrorCodes } from "./errors.ts"
 export { type Exported, exportLog } from "./export.ts"
 export { untilWitnessed } from "./witnessed.ts"

@@ -23,7 +23,7 @@ import { loadWitnessKeys } from "./witness-keys.ts"
 
 /** How far it is. */
 export interface Progress {
-  readonly phase: "hash" | "upload" | "download" | "verify" | "audit" | "export" | "monitor"
+  readonly phase: "hash" | "upload" | "download" | "verify" | "audit" | "files" | "export" | "monitor"
   readonly done: number
   readonly total: number
   /** Of what; bytes unless it says so. */

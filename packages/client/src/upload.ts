@@ -14,7 +14,7 @@ import {
   type Resource,
 } from "@weighlock/manifest"
 import { type Alive, forEach, Limiter, pause } from "@weighlock/node"
-import { ClientError, unavailable } from "./errors.ts"
+import { ClientError, codeOf, unavailable, Unreachable } from "./errors.ts"
 import type { Session } from "./session.ts"
 import { lastingRefusal } from "./store-problem.ts"
 
@@ -187,14 +187,43 @@ async function putPart(session: Session, { resource, path }: LocalFile, grant: G
   // RFC 9110 §5.5; above all, no line breaks.
   if (!Object.values(grant.headers).every((value) => /^[\t\x20-\x7e]*$/.test(value)))
     throw new ClientError("PROTOCOL", `a grant for ${resource.name} has a header value that is none`)
-  const url = session.transport.stores.check(grant.url)
+  const own = publicUrlOf(session, grant)
+  const url = await own.explain(() => session.transport.stores.check(grant.url))
   const start = index * partSizeFor(resource.size)
   const length = partLength(resource, index)
-  await session.transport.retrying(async (alive) => {
+  const send = async (alive: Alive): Promise<void> => {
     const body = length === 0 ? [] : createReadStream(path, { start, end: start + length - 1, highWaterMark: 2 ** 20 })
     const what = `${resource.name} part ${grant.part}`
     await session.transport.put(url, what, grant.headers, watched(body, alive), length, alive)
-  })
+  }
+  await own.explain(() => session.transport.retrying(send))
+}
+
+interface PublicUrl {
+  /** What `task` throws; where it was the address, with where that came from. */
+  explain<T>(task: () => T | Promise<T>): Promise<T>
+}
+
+/** A grant of the registry itself, and not of a bucket, points to what it was told is its own address. */
+function publicUrlOf({ transport }: Session, { url, headers }: Grant): PublicUrl {
+  const { registry } = transport
+  const origin = URL.parse(url)?.origin
+  const isElsewhere = headers["weighlock-grant"] !== undefined && origin !== registry.origin
+  return {
+    async explain(task) {
+      try {
+        return await task()
+      } catch (error) {
+        const isAddress = error instanceof Unreachable || codeOf(error) === "STORE_REFUSED"
+        if (!isElsewhere || !isAddress || !(error instanceof ClientError)) throw error
+        const from = `${origin} is what the registry at ${registry.origin} gives out as its own address`
+        throw new ClientError(error.code, `${error.message} (${from})`, {
+          cause: error,
+          hint: "whoever runs it sets --public-url to where its clients reach it; weighlock doctor checks that",
+        })
+      }
+    },
+  }
 }
 
 async function* watched(

@@ -13,10 +13,12 @@ import { Finished } from "../errors.ts"
 import type { Io } from "../io.ts"
 import type { SourceFlags } from "../log-source.ts"
 import { printable } from "../output.ts"
+import { formatBytes } from "../progress.ts"
 
 interface AuditFlags extends CommonFlags, SourceFlags {
   readonly receipts?: string
   readonly hashOnly?: boolean
+  readonly files?: boolean
   readonly live: boolean
 }
 
@@ -25,6 +27,7 @@ export function auditCommand(program: Command, io: Io): void {
     .description("replay a log: every hash, every signature, every rule; of a registry, its answers too")
     .option("--receipts <dir>", "receipts that were kept: the log must still hold what they prove")
     .option("--hash-only", "hashes only: neither signatures nor rules")
+    .option("--files", "of a registry, read every file of every version, too")
     .option("--no-live", "of a registry, only its log")
     .option("--mirror", "the URL is a copy of an export on a web server, not a registry")
     .action(async (place: string | undefined, flags: AuditFlags) => audit(await openContext(io, flags), place, flags))
@@ -42,6 +45,8 @@ async function audit(context: Context, place: string | undefined, flags: AuditFl
     state: settings.home,
     hashOnly: flags.hashOnly === true,
     live: flags.live && flags.hashOnly !== true && source.kind === "registry",
+    files: flags.files === true,
+    ...(flags.allowStoreHost === undefined ? {} : { allowStoreHosts: flags.allowStoreHost }),
     signal: io.signal,
     onProgress: progress.update,
     ...(flags.receipts === undefined ? {} : { receipts: path(flags.receipts) }),
@@ -77,6 +82,7 @@ function print({ out }: Context, report: AuditReport): void {
       freshness: report.freshness === null ? null : instant(report.freshness),
       seen: report.seen,
       live: report.live,
+      ...(report.files === null ? {} : { files: report.files }),
       ...(report.receipts === null ? {} : { receipts: { checked: report.receipts, withheld } }),
       findings: findings.map(({ check, index, path, code, kind, message }) => ({
         ...(index === undefined ? {} : { index }),
@@ -132,7 +138,7 @@ function verdict(report: AuditReport): string {
 
 /** What was compared with what: a clean verdict says no more than this. */
 function details(report: AuditReport): string[] {
-  const { size, entries, judged, models, versions, quorum, freshness, seen, live, receipts, incomplete } = report
+  const { size, entries, judged, models, versions, quorum, freshness, seen, live, files, receipts, incomplete } = report
   const stopped = incomplete === null ? [] : [`  stopped    ${incomplete}`]
   if (size === null) return stopped
   const rows = [
@@ -146,6 +152,7 @@ function details(report: AuditReport): string[] {
     ["witnesses", witnesses(quorum, freshness)],
     ["seen", seenBefore(seen)],
     ["live API", live === null ? "not asked" : `${counted(live.versions, "version")} compared`],
+    ["files", files === null ? "not read" : `${counted(files.count, "file")} read, ${formatBytes(files.bytes)}`],
     ...(receipts === null ? [] : [["receipts", `${receipts} checked`]]),
   ]
   return [...rows.map(([name = "", text = ""]) => `  ${name.padEnd(9)}  ${text}`), ...stopped]

@@ -41,6 +41,7 @@ async function ofThisMachine(context: Context, flags: CommonFlags & ConnectionFl
       checked("cache", () => cache(context)),
       checked("registry", () => registry(context, flags)),
       checked("log", () => log(context, flags)),
+      checked("address", () => address(context, flags)),
       checked("engines", () => engines()),
     ])),
   ]
@@ -100,6 +101,29 @@ async function log({ settings, progress }: Context, flags: ConnectionFlags): Pro
   const head = await logHead(await settings.client(flags, progress.update))
   const detail = `${counted(head.checkpoint.size, "entry", "entries")}; witnesses: ${witnessed(head)}`
   return { state: head.quorum ? "ok" : "warning", detail }
+}
+
+/** Where the registry sends whoever uploads: is it reached there from here, and is it the same one? */
+async function address({ settings, progress }: Context, flags: ConnectionFlags): Promise<Omit<Finding, "name">> {
+  const { logHead, readTrust, registryInfo, registryUrl } = await import("@weighlock/client")
+  const options = await settings.client(flags, progress.update)
+  const { publicUrl } = await registryInfo(options)
+  const asked = options.registry ?? registryUrl((await readTrust(options.trust))?.current.registry)
+  if (URL.parse(publicUrl)?.origin === URL.parse(asked)?.origin)
+    return { state: "ok", detail: `${publicUrl}, as asked` }
+  try {
+    const { token: _, ...untrusted } = options // that address is only what the registry says
+    await logHead({ ...untrusted, registry: publicUrl })
+    return { state: "ok", detail: `${publicUrl}, where the same log is served` }
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "UNAUTHENTICATED")
+      return { state: "ok", detail: `${publicUrl}, which answers, and wants a token` }
+    const why = error instanceof Error ? error.message : String(error)
+    return {
+      state: "problem",
+      detail: `${publicUrl} is what the registry gives out as its own address (its --public-url), and from here: ${why}`,
+    }
+  }
 }
 
 async function engines(): Promise<Omit<Finding, "name">> {

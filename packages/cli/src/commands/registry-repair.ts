@@ -109,7 +109,7 @@ async function rebuildFrom(context: Context, source: string, flags: RebuildFlags
   const { out, path, settings, progress } = context
   const { blobs, checkpointCopy, checkpoint, newest } = flags
   const data = path(flags.data)
-  const { size, root, versions, missingBlobs } = await withBucket(context, flags, (bucket) =>
+  const { size, root, versions, missing } = await withBucket(context, flags, (bucket) =>
     rebuild(
       {
         source: path(source),
@@ -125,13 +125,19 @@ async function rebuildFrom(context: Context, source: string, flags: RebuildFlags
     ),
   )
   progress.end()
+  const missingBlobs = [...new Set(missing.map(({ sha256 }) => sha256))].toSorted()
   out.result({
-    json: { data, size, root, versions, missingBlobs },
-    text: `rebuilt ${data}: ${counted(size, "entry", "entries")}, ${counted(versions, "version")}, root ${root}`,
+    json: { data, size, root, versions, missingBlobs, missing },
+    text: [
+      `rebuilt ${data}: ${counted(size, "entry", "entries")}, ${counted(versions, "version")}, root ${root}`,
+      ...missing.map(({ model, version, path: name, sha256 }) =>
+        printable(`missing  ${model}@${version}  ${name}  sha256:${sha256}`),
+      ),
+    ].join("\n"),
     digest: root,
   })
-  if (missingBlobs.length > 0)
+  if (missing.length > 0)
     out.warn(
-      `these versions lack ${counted(missingBlobs.length, "file")}: publish them again, or rebuild with --blobs OLD-DATA`,
+      `${counted(missing.length, "file")} of these versions ${missing.length === 1 ? "is" : "are"} missing: publish them again, or rebuild with --blobs OLD-DATA`,
     )
 }

@@ -9,6 +9,7 @@
  */
 import { ManifestError, type TrustChain } from "@weighlock/manifest"
 import { encodeBase64, type Hash, proveConsistency, type Tile, tilePath } from "@weighlock/tlog"
+import { ClientError } from "../errors.ts"
 import { requireGenesisByTiles } from "../genesis.ts"
 import type { LogHead } from "../log-head.ts"
 import { isNoAnswer, LogReader } from "../log-reader.ts"
@@ -17,6 +18,7 @@ import { loadWitnessKeys } from "../witness-keys.ts"
 import { newestHead } from "../witnessed.ts"
 import { faultOf, type JudgedBlock } from "./block.ts"
 import { judgeBlocks } from "./block-pool.ts"
+import { FilesCheck } from "./files-check.ts"
 import { Findings } from "./finding.ts"
 import { checkHead } from "./head-check.ts"
 import { LiveCheck } from "./live.ts"
@@ -38,7 +40,8 @@ const mostReported = 10_000
  * Whoever stops answering takes back no finding: then the report says that it is `incomplete`.
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
-  const source = openSource(options.source, options.signal)
+  requireFilesToRead(options)
+  const source = openSource(options.source, options.signal, options.allowStoreHosts)
   try {
     const trustChain = await auditTrust(options.trust, source.files, options.signal)
     await loadWitnessKeys(trustChain)
@@ -46,6 +49,14 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   } finally {
     await source.close()
   }
+}
+
+/** Throws USAGE. */
+function requireFilesToRead({ files = false, hashOnly = false, source }: AuditOptions): void {
+  if (files && (hashOnly || source.kind !== "registry"))
+    throw new ClientError("USAGE", "only a registry has the files of models, and only a replay knows which they are", {
+      hint: "audit the registry itself, and not by its hashes only",
+    })
 }
 
 class Audit {
@@ -56,6 +67,7 @@ class Audit {
   readonly #seen: Seen
   readonly #started = performance.now()
   #live: LiveCheck | null = null
+  #files: FilesCheck | null = null
   #replay: ReplayCheck | null = null
   /** Tiles that were reported to be absent or no tiles. */
   readonly #reported = new Set<string>()
@@ -99,7 +111,7 @@ class Audit {
 
   async #readLog(head: LogHead, before: SignedCheckpoint): Promise<void> {
     this.#live = this.#liveCheck(head)
-    const replay = (this.#replay = new ReplayCheck(this.#trustChain, this.#findings, this.#live))
+    const replay = (this.#replay = new ReplayCheck(this.#trustChain, this.#findings, this.#live, this.#filesCheck()))
     const { size, root } = head.checkpoint
     const marks = [before.checkpoint.size, ...(this.#receipts?.sizes ?? [])]
     const tree = new TreeCheck(size, root, (tile) => this.#readHashTile(tile), this.#findings, marks)
@@ -123,6 +135,7 @@ class Audit {
     }
     this.#consistent = await checkSeen(view, before, head, rootAt)
     await this.#live?.finish(replay.history, size, replay.models, replay.whole)
+    await this.#files?.finish(this.#options.signal)
   }
 
   /** A signed size says nothing about how much is there: without this an audit of a hole would last for ever. */
@@ -174,6 +187,14 @@ class Audit {
     return new LiveCheck(transport, trustChain, this.#findings, history)
   }
 
+  #filesCheck(): FilesCheck | null {
+    const { transport } = this.#source
+    if (this.#options.files !== true || transport === null) return null
+    const onProgress = (done: number, total: number): void =>
+      this.#options.onProgress?.({ phase: "files", unit: "entries", done, total })
+    return (this.#files = new FilesCheck(transport, this.#findings, onProgress))
+  }
+
   async #receiptCheck(): Promise<ReceiptCheck | null> {
     const { receipts } = this.#options
     if (receipts === undefined) return null
@@ -217,6 +238,7 @@ class Audit {
       models: replay?.models ?? 0,
       versions: replay?.history.versions ?? 0,
       live: this.#live === null ? null : { versions: this.#live.versions },
+      files: this.#files === null ? null : { count: this.#files.files, bytes: this.#files.bytes },
       receipts: this.#receipts?.count ?? null,
       findings: this.#findings.all,
       omitted: this.#findings.omitted,

@@ -19,14 +19,25 @@ export const auditChecks = {
   tile: "every hash tile is there and holds the hashes of what is below it",
   receipt: "every kept receipt is a bundle whose entry the log still holds, at its index",
   live: "what the API answers is what a replay of the log gives",
+  file: "with --files: every file of every version is there, with the SHA-256 that was signed",
 } as const
 
 export type AuditCheck = keyof typeof auditChecks | AuditRule
 
 export interface Finding {
-  /** `log`: bytes, hashes or signatures. `rule`: the log is intact, and holds what should not have been logged. */
-  readonly kind: "log" | "rule"
-  readonly code: "LOG_INVALID" | "ROLLBACK" | "WITHHELD" | "NOT_YET_WITNESSED" | "STALE" | "RULE_BROKEN"
+  /**
+   * `log`: bytes, hashes or signatures. `rule`: the log is intact, and holds what should not have been logged. `file`: a file
+   * of a model is not what was signed.
+   */
+  readonly kind: "log" | "rule" | "file"
+  readonly code:
+    | "LOG_INVALID"
+    | "ROLLBACK"
+    | "WITHHELD"
+    | "NOT_YET_WITNESSED"
+    | "STALE"
+    | "RULE_BROKEN"
+    | "DIGEST_MISMATCH"
   readonly check: AuditCheck
   /** Of the entry. */
   readonly index?: number
@@ -44,7 +55,7 @@ export class Findings {
   readonly all: Finding[] = []
   /** Beyond those kept. */
   omitted = 0
-  readonly #kept = { log: 0, rule: 0 }
+  readonly #kept = { log: 0, rule: 0, file: 0 }
   readonly #most: number
   readonly #onFinding: ((finding: Finding) => void) | undefined
 

@@ -5,6 +5,7 @@
 import { type AuditRule, HistoryError, type OpenedEntry, ReplayedHistory, type TrustChain } from "@weighlock/manifest"
 import { equalHashes, type Hash } from "@weighlock/tlog"
 import { type BadEntry, isBad, type JudgedBlock } from "./block.ts"
+import type { FilesCheck } from "./files-check.ts"
 import type { Findings } from "./finding.ts"
 import type { LiveCheck } from "./live.ts"
 
@@ -14,16 +15,18 @@ export class ReplayCheck {
   readonly history: ReplayedHistory
   readonly #findings: Findings
   readonly #live: LiveCheck | null
+  readonly #files: FilesCheck | null
   /** Entries that could be judged. */
   judged = 0
   models = 0
   /** Models whose numbers may go on after a gap that unreadable entries left, less those that have; `null`: none was. */
   #excused: Set<string> | null = null
 
-  constructor(trustChain: TrustChain, findings: Findings, live: LiveCheck | null) {
+  constructor(trustChain: TrustChain, findings: Findings, live: LiveCheck | null, files: FilesCheck | null) {
     this.history = new ReplayedHistory(trustChain)
     this.#findings = findings
     this.#live = live
+    this.#files = files
   }
 
   /** Whether every entry was judged. */
@@ -65,8 +68,10 @@ export class ReplayCheck {
       if (!this.#follows(entry, error)) this.#report(index, error)
     }
     const { op, model, subject: version, payload, hash } = entry
-    if (op === "publish" && model !== undefined && version !== undefined)
-      await this.#live?.expect({ index, model, version, digest: payload.sha256, leaf: hash })
+    if (op !== "publish" || model === undefined || version === undefined) return
+    const logged = { index, model, version, digest: payload.sha256, leaf: hash }
+    this.#files?.expect(logged)
+    await this.#live?.expect(logged)
   }
 
   /** A gap in a model's numbers that entries which could not be judged have left, once per model. */

@@ -15,6 +15,10 @@ export interface AuditOptions {
   readonly hashOnly?: boolean
   /** Compare with the live API; what a registry is asked for unless told otherwise. */
   readonly live?: boolean
+  /** Of a registry: read every file of every version, too, and compare it with what was signed. */
+  readonly files?: boolean
+  /** Private hosts that may be stores of files. */
+  readonly allowStoreHosts?: readonly string[]
   /** Seconds. */
   readonly maxStaleness?: number
   readonly signal?: AbortSignal
@@ -41,6 +45,8 @@ export interface AuditReport {
   readonly models: number
   readonly versions: number
   readonly live: { readonly versions: number } | null
+  /** Distinct files that were read to their end. */
+  readonly files: { readonly count: number; readonly bytes: number } | null
   /** Compared. */
   readonly receipts: number | null
   readonly findings: readonly Finding[]
@@ -51,8 +57,9 @@ export interface AuditReport {
   readonly seconds: number
 }
 
-/** 0 clean, 14 any finding about the log's bytes, hashes or signatures, 7 a rule was broken: the worst wins. */
-export function auditExit({ findings }: AuditReport): 0 | 7 | 14 {
+/** 0 clean, 14 any finding about the log's bytes, hashes or signatures, 13 about files, 7 a rule was broken: the worst wins. */
+export function auditExit({ findings }: AuditReport): 0 | 7 | 13 | 14 {
   if (findings.some(({ kind }) => kind === "log")) return 14
+  if (findings.some(({ kind }) => kind === "file")) return 13
   return findings.length > 0 ? 7 : 0
 }

@@ -27,7 +27,11 @@ export interface OpenSource {
   close(): Promise<void>
 }
 
-export function openSource(address: SourceAddress, signal?: AbortSignal): OpenSource {
+export function openSource(
+  address: SourceAddress,
+  signal?: AbortSignal,
+  allowStoreHosts?: readonly string[],
+): OpenSource {
   if (address.kind === "folder") {
     return { files: new LogFolder(address.path), transport: null, close: () => Promise.resolve() }
   }
@@ -35,6 +39,7 @@ export function openSource(address: SourceAddress, signal?: AbortSignal): OpenSo
     registry: address.url,
     ...(address.token === undefined ? {} : { token: address.token }),
     ...(signal === undefined ? {} : { signal }),
+    ...(allowStoreHosts === undefined ? {} : { allowStoreHosts }),
   })
   const isRegistry = address.kind === "registry"
   return {

@@ -92,6 +92,7 @@ export const infoAnswer: z.ZodType = z.strictObject({
   version: z.string(),
   log: z.strictObject({ origin: z.string(), vkeys: z.array(z.string()), size: count }),
   trust: z.strictObject({ version: z.int().min(1), sha256 }),
+  publicUrl: z.string().describe("where grants of this registry point, unless a bucket takes the files"),
   limits: z.record(z.string(), z.int()),
 })
 const next = z.string().optional().describe("pass as `after` for the next page; absent on the last")

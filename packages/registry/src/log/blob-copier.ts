@@ -9,7 +9,7 @@ import type { BlobSource } from "./examine/blob-files.ts"
 
 /** Takes what the rebuilt log needs, blob by blob. */
 export interface BlobTaker {
-  readonly missing: readonly string[]
+  readonly missing: ReadonlySet<string>
   /** Once each. One that is absent or not what it should be is among the missing. */
   copy(blob: BlobFacts): Promise<void>
 }
@@ -18,20 +18,16 @@ export interface BlobTaker {
 export class BlobFinder implements BlobTaker {
   readonly #blobs: BlobSource
   readonly #done = new Set<string>()
-  readonly #missing = new Set<string>()
+  readonly missing: Set<string> = new Set()
 
   constructor(blobs: BlobSource) {
     this.#blobs = blobs
   }
 
-  get missing(): readonly string[] {
-    return [...this.#missing].toSorted()
-  }
-
   async copy({ sha256, size }: BlobFacts): Promise<void> {
     if (this.#done.has(sha256)) return
     this.#done.add(sha256)
-    if ((await this.#blobs.size(sha256)) !== size) this.#missing.add(sha256)
+    if ((await this.#blobs.size(sha256)) !== size) this.missing.add(sha256)
   }
 }
 
@@ -40,7 +36,7 @@ export class BlobCopier implements BlobTaker {
   readonly #from: string | null
   readonly #to: string
   readonly #done = new Set<string>()
-  readonly #missing = new Set<string>()
+  readonly missing: Set<string> = new Set()
 
   private constructor(from: string | null, to: string) {
     this.#from = from
@@ -54,14 +50,10 @@ export class BlobCopier implements BlobTaker {
     return new BlobCopier(isData ? inside : (from ?? null), join(data, "blobs"))
   }
 
-  get missing(): readonly string[] {
-    return [...this.#missing].toSorted()
-  }
-
   async copy(blob: BlobFacts): Promise<void> {
     if (this.#done.has(blob.sha256)) return
     this.#done.add(blob.sha256)
-    if (!(await this.#copied(blob))) this.#missing.add(blob.sha256)
+    if (!(await this.#copied(blob))) this.missing.add(blob.sha256)
   }
 
   async #copied({ sha256, size }: BlobFacts): Promise<boolean> {

@@ -3,7 +3,8 @@
  * `weighlock log export` wrote), and the blobs as far as they are there. The root is the one that was signed, or nothing is made.
  *
  *     await rebuild({ source: "export", blobs: "old/blobs", data: "/var/lib/weighlock", trust: "trust.json" })
- *     { size: 1042, root: "nND/nri/…=", versions: 1040, missingBlobs: ["5891b5b5…"] }
+ *     { size: 1042, root: "nND/nri/…=", versions: 1040,
+ *       missing: [{ model: "acme/mnist", version: "1.0.0", path: "weights.bin", sha256: "5891b5b5…" }] }
  *
  * A blob that is missing is asked for again by whoever publishes its files again; the version is there all the same.
  *
@@ -24,7 +25,7 @@ import { BlobCopier, BlobFinder } from "./blob-copier.ts"
 import { CheckpointCopy } from "./checkpoint-copy.ts"
 import type { BlobSource } from "./examine/blob-files.ts"
 import { newestKnown, readCheckpoint } from "./newest-known.ts"
-import { type RebuildProgress, Rebuilding } from "./rebuilding.ts"
+import { type MissingFile, type RebuildProgress, Rebuilding } from "./rebuilding.ts"
 import { proveStart } from "./start-proof.ts"
 
 export interface RebuildOptions {
@@ -51,7 +52,7 @@ export interface Rebuilt {
   /** base64 */
   readonly root: string
   readonly versions: number
-  readonly missingBlobs: readonly string[]
+  readonly missing: readonly MissingFile[]
 }
 
 /**

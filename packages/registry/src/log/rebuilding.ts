@@ -37,6 +37,20 @@ import { TreeNodes } from "./tree-nodes.ts"
 
 export type RebuildProgress = (progress: { readonly entries: number; readonly of: number }) => void
 
+/** A file of a version, by the bytes it needs. */
+export interface MissingFile {
+  readonly model: string
+  readonly version: string
+  readonly path: string
+  /** Hex. */
+  readonly sha256: string
+}
+
+interface Needed {
+  readonly facts: BlobFacts
+  readonly file: MissingFile
+}
+
 export class Rebuilding {
   readonly #ledger: SqliteLedger
   readonly #nodes: TreeNodes
@@ -44,6 +58,7 @@ export class Rebuilding {
   readonly #blobs: BlobTaker
   readonly #history: ReplayedHistory
   readonly #keys: ReadonlyMap<string, PublicKey>
+  readonly #missing: MissingFile[] = []
   #versions = 0
 
   constructor(ledger: SqliteLedger, trustChain: TrustChain, source: string, blobs: BlobTaker) {
@@ -55,8 +70,9 @@ export class Rebuilding {
     this.#keys = keysOf(trustChain)
   }
 
-  counts(): { readonly versions: number; readonly missingBlobs: readonly string[] } {
-    return { versions: this.#versions, missingBlobs: this.#blobs.missing }
+  /** `missing`: every file of every version whose bytes are not there, in the log's order. */
+  counts(): { readonly versions: number; readonly missing: readonly MissingFile[] } {
+    return { versions: this.#versions, missing: this.#missing }
   }
 
   /** A tile's worth a commit; only the last one has a checkpoint, and only if the root is the one that was signed. */
@@ -96,14 +112,17 @@ export class Rebuilding {
     const bytes = await this.#file(path)
     const leaves = broken(path, () => parseEntryBundle(bytes, width))
     const entries: NewEntry[] = []
-    const blobs: BlobFacts[] = []
-    for (const [at, leaf] of leaves.entries()) entries.push(await this.#entry(start + at, leaf, blobs))
-    await this.#ledger.recordBlobs(blobs)
-    for (const blob of blobs) await this.#blobs.copy(blob)
+    const needed: Needed[] = []
+    for (const [at, leaf] of leaves.entries()) entries.push(await this.#entry(start + at, leaf, needed))
+    await this.#ledger.recordBlobs(needed.map(({ facts }) => facts))
+    for (const { facts, file } of needed) {
+      await this.#blobs.copy(facts)
+      if (this.#blobs.missing.has(file.sha256)) this.#missing.push(file)
+    }
     return entries
   }
 
-  async #entry(index: number, bytes: Uint8Array, blobs: BlobFacts[]): Promise<NewEntry> {
+  async #entry(index: number, bytes: Uint8Array, needed: Needed[]): Promise<NewEntry> {
     const leaf = broken(`entry ${index}`, () => parseLeaf(bytes))
     const { sha256, inline } = leaf.payload
     const payload = inline ?? (await this.#file(`payload/sha256/${sha256}`))
@@ -116,14 +135,18 @@ export class Rebuilding {
       ...(leaf.model !== undefined && leaf.seq !== undefined && { place: { model: leaf.model, seq: leaf.seq } }),
       ...(!inline && { payload: { sha256, bytes: payload } }),
       ...(leaf.op === "trust" && { trustRoot: { version: Number(leaf.subject), digest: sha256 } }),
-      ...(leaf.op === "publish" && { manifest: this.#manifest(opened, payload, blobs) }),
+      ...(leaf.op === "publish" && { manifest: this.#manifest(opened, payload, needed) }),
     }
   }
 
   /** The registry had proven its blobs when it logged this: their facts are in the signed manifest. */
-  #manifest({ payload: { sha256 } }: OpenedEntry, payload: Uint8Array, blobs: BlobFacts[]): NewManifest {
+  #manifest({ payload: { sha256 } }: OpenedEntry, payload: Uint8Array, needed: Needed[]): NewManifest {
     const { model, version, createdAt, resources } = parseStatement(payload)
-    for (const { digest, size, parts } of resources) blobs.push({ sha256: digest, size, ...(parts && { parts }) })
+    for (const { name: path, digest, size, parts } of resources)
+      needed.push({
+        facts: { sha256: digest, size, ...(parts && { parts }) },
+        file: { model, version, path, sha256: digest },
+      })
     this.#versions += 1
     return { digest: sha256, model, version, createdAt, blobs: resources.map(({ digest }) => digest) }
   }

@@ -15,13 +15,15 @@ export interface ServiceOptions {
   readonly trustChain: TrustChain
   readonly metrics: Metrics
   readonly health: () => LogHealth
+  /** Where clients reach this registry. */
+  readonly ownUrl: () => string
   /** False while starting and while draining. */
   readonly isReady: () => Promise<boolean>
 }
 
 /** `others`: every other route, for /openapi.json. */
 export function serviceRoutes(
-  { trustChain, metrics, health, isReady }: ServiceOptions,
+  { trustChain, metrics, health, ownUrl, isReady }: ServiceOptions,
   others: readonly Route[],
 ): readonly Route[] {
   const routes: Route[] = [
@@ -31,7 +33,7 @@ export function serviceRoutes(
       summary: "Who this registry is, its log and trust root, its limits.",
       scope: "read",
       answers: { 200: { description: "About this registry.", schema: infoAnswer } },
-      handle: async ({ response }) => sendJson(response, infoOf(trustChain, health())),
+      handle: async ({ response }) => sendJson(response, infoOf(trustChain, health(), ownUrl())),
     }),
     route({
       method: "get",
@@ -77,13 +79,14 @@ export function serviceRoutes(
   return routes
 }
 
-function infoOf({ current }: TrustChain, { size }: LogHealth): unknown {
+function infoOf({ current }: TrustChain, { size }: LogHealth, publicUrl: string): unknown {
   const { envelope, payload, files, signatures } = limits
   return {
     name: productName,
     version: productVersion,
     log: { origin: current.log.origin, vkeys: current.log.vkeys, size },
     trust: { version: current.version, sha256: current.digest },
+    publicUrl,
     limits: { envelope, payload, files, signatures, grants: maxGrantsPerCall, page: pageLimit },
   }
 }
