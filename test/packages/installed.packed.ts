@@ -9,9 +9,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { after, before, test } from "node:test"
-import { packAll } from "./pack.ts"
+import { packages, packAll } from "./pack.ts"
 
 const oldest = "22.13.1"
+/** What a user's project has: the compiler that most have, and the types of Node. */
+const compiler = ["typescript@5.9.3", "@types/node@22.20.5"]
 const folder = mkdtempSync(join(tmpdir(), "weighlock-installed-"))
 const cli = join(folder, "node_modules", "@weighlock", "cli", "dist", "main.js")
 
@@ -21,7 +23,7 @@ before(() => {
   const platform = `${process.platform === "win32" ? "win" : process.platform}-${process.arch}`
   execFileSync(
     "npm",
-    ["install", "--no-audit", "--no-fund", "--ignore-scripts", ...tarballs, `node-${platform}@${oldest}`],
+    ["install", "--no-audit", "--no-fund", "--ignore-scripts", ...tarballs, `node-${platform}@${oldest}`, ...compiler],
     { cwd: folder, stdio: "inherit" },
   )
 })
@@ -78,6 +80,20 @@ for (const [version, node] of Object.entries(nodes)) {
     }
   })
 }
+
+test("the types of all packages compile in a user's project, libraries checked as well", () => {
+  const names = [...packages, "manifest/node", "node/agents", "registry/s3", "client/errors", "manifest/base"]
+  const lines = names.map((name, at) => `import * as m${at} from "@weighlock/${name}"\n`)
+  const all = names.map((_, at) => `m${at}`).join(", ")
+  const source = join(folder, "types.ts")
+  writeFileSync(source, `${lines.join("")}export const all: readonly object[] = [${all}]\n`)
+  const flags = "--noEmit --strict --skipLibCheck false --module nodenext --target es2023 --types node".split(" ")
+  const { status, stdout } = spawnSync(join(folder, "node_modules", ".bin", "tsc"), [...flags, source], {
+    cwd: folder,
+    encoding: "utf8",
+  })
+  assert.equal(status, 0, stdout)
+})
 
 /** The smallest layers model: y = 2a + 3b + 1. */
 function writeSum(home: string): string {

@@ -37,7 +37,7 @@ export type {
   Wanted,
 } from "./store/ledger.ts"
 export { CheckpointCopy } from "./log/checkpoint-copy.ts"
-export type { BlobSource } from "./log/examine/blob-files.ts"
+export type { BlobSource } from "./log/examine/blob-source.ts"
 export { type Finding, fsckRules, type FsckRule } from "./log/examine/finding.ts"
 export { fsck, type FsckOptions, type FsckReport } from "./log/fsck.ts"
 export { Growth } from "./log/growth.ts"

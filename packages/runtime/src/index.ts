@@ -1,6 +1,6 @@
-export type { EngineReport, GoldenReport, PassedOver } from "./engines/engine.ts"
-export { findPackage as findTfjsNodeGpu } from "./engines/tfjs-node-gpu.ts"
-export { engineNames } from "./engines/choose.ts"
+export type { EngineReport, GoldenReport, PassedOver } from "./engines/report.ts"
+export { findTfjsNodeGpu } from "./engines/find-tfjs-node-gpu.ts"
+export { type EngineName, engineNames } from "./engines/engine-names.ts"
 /** What is thrown besides RuntimeError: by fetching, and by what is verified. All of them are CodedErrors. */
 export { ClientError } from "@weighlock/client/errors"
 export { CodedError, ManifestError } from "@weighlock/manifest/base"

@@ -7,7 +7,7 @@
 import type { VerifiedFiles, View } from "@weighlock/client"
 import type { VerifiedManifest } from "@weighlock/manifest"
 import { RuntimeError } from "./errors.ts"
-import type { EngineReport } from "./engines/engine.ts"
+import type { EngineReport } from "./engines/report.ts"
 import type { AnswerReply, PredictReply } from "./engines/messages.ts"
 import type { Supervisor } from "./engines/supervisor.ts"
 import { defaultMaxAnswer, defaultMaxRows } from "./options.ts"

@@ -5,7 +5,7 @@ import { join } from "node:path"
 
 import { makeFolder, moveDurably } from "@weighlock/node"
 import type { BlobFacts } from "../store/ledger.ts"
-import type { BlobSource } from "./examine/blob-files.ts"
+import type { BlobSource } from "./examine/blob-source.ts"
 
 /** Takes what the rebuilt log needs, blob by blob. */
 export interface BlobTaker {

@@ -99,8 +99,13 @@ export async function requireWitness(data: string): Promise<void> {
   })
 }
 
+interface KeyedStore {
+  /** `null`: it was never finished. */
+  readonly vkey: string | null
+}
+
 /** The key with which everything in the store was cosigned. Throws USAGE or STORE_FAILED. */
-export async function openSigner(data: string, store: WitnessStore): Promise<NoteSigner> {
+export async function openSigner(data: string, store: KeyedStore): Promise<NoteSigner> {
   const vkey = ownKey(store, data)
   const signer = await openWitnessKey(keyPath(data), parseVkey(vkey)?.name ?? "")
   if (signer.vkey === vkey) return signer
@@ -109,7 +114,7 @@ export async function openSigner(data: string, store: WitnessStore): Promise<Not
   })
 }
 
-function ownKey(store: WitnessStore, data: string): string {
+function ownKey(store: KeyedStore, data: string): string {
   const { vkey } = store
   if (vkey !== null) return vkey
   throw new RegistryError("STORE_FAILED", `the witness in ${data} was never finished`, {

@@ -3,21 +3,21 @@
  * kind of device; the plain JavaScript engine is called `js`.)
  */
 import { RuntimeError } from "../errors.ts"
+import { type EngineName, engineNames } from "./engine-names.ts"
 import type { Engine } from "./engine.ts"
 
 interface EngineEntry {
-  readonly name: string
+  readonly name: EngineName
   readonly device: "gpu" | "cpu"
   readonly load: () => Promise<Engine>
 }
 
-const engines: readonly EngineEntry[] = [
-  { name: "tfjs-node-gpu", device: "gpu", load: async () => (await import("./tfjs-node-gpu.ts")).tfjsNodeGpuEngine },
-  { name: "wasm", device: "cpu", load: async () => (await import("./wasm.ts")).wasmEngine },
-  { name: "js", device: "cpu", load: async () => (await import("./cpu.ts")).cpuEngine },
-]
-
-export const engineNames: readonly string[] = engines.map(({ name }) => name)
+const byName: Readonly<Record<EngineName, Omit<EngineEntry, "name">>> = {
+  "tfjs-node-gpu": { device: "gpu", load: async () => (await import("./tfjs-node-gpu.ts")).tfjsNodeGpuEngine },
+  wasm: { device: "cpu", load: async () => (await import("./wasm.ts")).wasmEngine },
+  js: { device: "cpu", load: async () => (await import("./cpu.ts")).cpuEngine },
+}
+const engines: readonly EngineEntry[] = engineNames.map((name) => ({ name, ...byName[name] }))
 
 /** Throws USAGE for a word that is no device. */
 export function enginesFor(device: string): readonly EngineEntry[] {

@@ -2,7 +2,7 @@
 import type { TensorData, TensorSpec } from "../tensors.ts"
 import type { Topology } from "../formats/topology.ts"
 import type { WeightSpec } from "../formats/weights.ts"
-import type { EngineReport } from "./engine.ts"
+import type { EngineReport } from "./report.ts"
 
 /** The first message: which bytes to open, on what. */
 export interface LoadRequest {

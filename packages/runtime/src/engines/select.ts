@@ -11,15 +11,8 @@ import { checkGolden } from "../golden/golden-check.ts"
 import { type GoldenExample, looseTolerance, openGolden } from "../golden/golden-example.ts"
 import { splitGolden } from "../golden/golden-files.ts"
 import { enginesFor } from "./choose.ts"
-import {
-  type Engine,
-  EngineLost,
-  type EngineReport,
-  EngineUnfit,
-  EngineWrong,
-  type GoldenReport,
-  type PassedOver,
-} from "./engine.ts"
+import { type Engine, EngineLost, EngineUnfit, EngineWrong } from "./engine.ts"
+import type { EngineReport, GoldenReport, PassedOver } from "./report.ts"
 import { type LoadedModel, openLayersModel } from "./layers-model.ts"
 import type { LoadRequest, LoadStage } from "./messages.ts"
 import { isAboutMemory } from "./our-words.ts"

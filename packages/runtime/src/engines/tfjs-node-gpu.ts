@@ -1,24 +1,21 @@
 /**
- * @tensorflow/tfjs-node-gpu 4.22: libtensorflow on CUDA. An optional peer, found from the working directory, then from the
- * folder WEIGHLOCK_ENGINES, then beside us.
+ * @tensorflow/tfjs-node-gpu 4.22: libtensorflow on CUDA. An optional peer.
  *
  * It counts as a GPU only when its binding says so: without CUDA it would quietly compute on the CPU.
  */
 import { createRequire } from "node:module"
-import { join, resolve } from "node:path"
 import { messageOf } from "../errors.ts"
 import type { Engine, OpenedEngine, TensorFlow } from "./engine.ts"
+import { findTfjsNodeGpu, packageName } from "./find-tfjs-node-gpu.ts"
 import { watchKernels } from "./kernels/finite.ts"
 import { checkOnDevice } from "./kernels/finite-on-device.ts"
 import { guardIndices } from "./kernels/indices.ts"
 import { guardWindows } from "./kernels/windows.ts"
 
-const packageName = "@tensorflow/tfjs-node-gpu"
-
 export const tfjsNodeGpuEngine: Engine = { name: "tfjs-node-gpu", device: "gpu", open }
 
 async function open(): Promise<OpenedEngine> {
-  const file = findPackage()
+  const file = findTfjsNodeGpu()
   if (file === null) return { available: false, why: `${packageName} is not installed` }
   try {
     return await wake(file)
@@ -54,18 +51,4 @@ async function wake(file: string): Promise<OpenedEngine> {
     limits: [],
     check: finish,
   }
-}
-
-/** The file that would be loaded, or null. `doctor` prints it. */
-export function findPackage(): string | null {
-  const folders = [process.cwd(), process.env["WEIGHLOCK_ENGINES"], import.meta.dirname]
-  for (const folder of folders) {
-    if (!folder) continue
-    try {
-      return createRequire(join(resolve(folder), "package.json")).resolve(packageName)
-    } catch {
-      // not installed there: look in the next
-    }
-  }
-  return null
 }

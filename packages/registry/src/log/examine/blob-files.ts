@@ -1,29 +1,9 @@
 /** Has the blob store what manifests need? A blob that is missing or resized is healed by publishing its files again. */
 import { createHash } from "node:crypto"
-import { createReadStream } from "node:fs"
-import { lstat } from "node:fs/promises"
-import { join } from "node:path"
 
-import type { BlobStore } from "../../store/blobs.ts"
 import type { BlobFactsRow, LedgerRows } from "../../store/ledger-rows.ts"
+import type { BlobSource } from "./blob-source.ts"
 import { type Finding, finding } from "./finding.ts"
-
-/** What is looked at of a store. */
-export type BlobSource = Pick<BlobStore, "size"> & {
-  read(sha256: string): Promise<AsyncIterable<Uint8Array> | null>
-}
-
-/** The blobs of a data folder, for reading only. */
-export function blobsIn(data: string): BlobSource {
-  const path = (sha256: string): string => join(data, "blobs", sha256.slice(0, 2), sha256)
-  return {
-    size: async (sha256) => {
-      const found = await lstat(path(sha256)).catch(() => null)
-      return found?.isFile() ? found.size : null
-    },
-    read: async (sha256) => createReadStream(path(sha256), { highWaterMark: 1024 * 1024 }),
-  }
-}
 
 const page = 1000
 
