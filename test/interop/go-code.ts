@@ -23,8 +23,8 @@ export async function run(command: string, argv: readonly string[], options: Exe
     const { stdout, stderr } = await execute(command, argv, { maxBuffer: 2 ** 26, ...options, encoding: "utf8" })
     return stdout + stderr
   } catch (cause) {
-    const { stderr, message } = cause as { stderr?: string; message: string }
-    throw new Error(`${command}: ${stderr?.trim() || message}`, { cause })
+    const { stdout, stderr, message } = cause as { stdout?: string; stderr?: string; message: string }
+    throw new Error(`${command}: ${stderr?.trim() || stdout?.trim() || message}`, { cause })
   }
 }
 

@@ -13,7 +13,7 @@ import { Cli } from "../support/cli.ts"
 import { omsModel } from "../support/oms.ts"
 import { tempFolder } from "../support/temp.ts"
 import { run } from "./go-code.ts"
-import { modelSigning } from "./python.ts"
+import { pythonCommand } from "./python.ts"
 
 async function workplace(t: TestContext): Promise<Cli> {
   const cli = new Cli()
@@ -32,7 +32,7 @@ function writeKey(cli: Cli, name: string, namedCurve: string): void {
 }
 
 test("model_signing and we read each other", { timeout: 600_000 }, async (t) => {
-  const tool = await modelSigning(t, tempFolder(t))
+  const tool = await pythonCommand(t, "model_signing")
   if (tool === null) return
   const theirs = async (cli: Cli, ...argv: readonly string[]): Promise<string> =>
     await run(tool, argv, { cwd: cli.folder, env: { ...process.env, HOME: cli.folder } })

@@ -1,4 +1,4 @@
-export { admitPublish, type PublishRequest } from "./admit.ts"
+export { admitPublish, parsePublish, type PublishRequest } from "./admit.ts"
 export { requireUnexpired } from "./authority.ts"
 export { type Bundle, bundleMediaType, formatBundle, parseBundle } from "./bundle.ts"
 export {
@@ -68,6 +68,7 @@ export {
   parseModelName,
   parseOrigin,
   parseVersion,
+  versionPattern,
 } from "./names.ts"
 export { type AdmittedPublish, firstEntries, type NextEntry, nextPublish } from "./next-entry.ts"
 export { foldPath, ignoredNames, parsePath, requireDistinctPaths } from "./paths.ts"

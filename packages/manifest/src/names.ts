@@ -10,10 +10,11 @@ import { invalid } from "./errors.ts"
 const segmentForm = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/
 const labelForm = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const portForm = /^[1-9]\d{0,4}$/
-const identifier = "(?:0|[1-9]\\d*|\\d*[A-Za-z-][0-9A-Za-z-]*)"
-const versionForm = new RegExp(
-  `^(0|[1-9]\\d*)\\.(0|[1-9]\\d*)\\.(0|[1-9]\\d*)(?:-(${identifier}(?:\\.${identifier})*))?$`,
-)
+const number = "(?:0|[1-9][0-9]*)"
+const identifier = `(?:${number}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`
+/** Of a version, besides that it has at most 64 characters. */
+export const versionPattern: string = `^(${number})\\.(${number})\\.(${number})(?:-(${identifier}(?:\\.${identifier})*))?$`
+const versionForm = new RegExp(versionPattern)
 const aliasForm = /^[a-z][a-z0-9-]{0,31}$/
 
 /** One segment of a model name. */

@@ -1,5 +1,5 @@
 /** The thread behind `Admission`. An error that is not a refusal is the end of the registry. */
-import { admitPublish, ManifestError, openTrustChain, parseEnvelope } from "@weighlock/manifest"
+import { admitPublish, ManifestError, openTrustChain, parsePublish } from "@weighlock/manifest"
 import { Moved, serveOrders } from "@weighlock/node/thread"
 import { workerData } from "node:worker_threads"
 import type { AdmissionOrder, AdmissionOrders, AdmissionReplies, AdmissionReply, PackedAdmitted } from "./admission.ts"
@@ -25,7 +25,7 @@ function decide(order: AdmissionOrder, envelope: Uint8Array, packer: Packer): Ad
 }
 
 function admit({ model, now }: AdmissionOrder, bytes: Uint8Array, packer: Packer): PackedAdmitted {
-  const envelope = parseEnvelope(bytes)
+  const envelope = parsePublish(bytes, trustChain)
   const manifest = admitPublish({ envelope, trustChain, model, now: new Date(now), verifiers: "native" })
   const { registry, digest, version, createdAt, resources } = manifest
   const signatures = envelope.signatures.map(({ keyid, sig }) => ({ keyid, sig: packer.add(sig) }))

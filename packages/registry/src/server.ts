@@ -145,7 +145,9 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   ]
   const reached = remembered(() => blobs.reach(), reachLife)
   const isReady = async (): Promise<boolean> => ready && (await ledger.head()) !== null && (await reached())
-  const routes = [...others, ...serviceRoutes({ trustChain, metrics, health: running.health, ownUrl, isReady }, others)]
+  const access = { tokens: tokens !== undefined, anonymousRead: tokens?.anonymousRead ?? true }
+  const service = { trustChain, metrics, health: running.health, ownUrl, isReady, access }
+  const routes = [...others, ...serviceRoutes(service, others)]
   const answered = metrics.counter("weighlock_http_requests_total", "Answers by route and status.")
   const app = createApp({
     routes,

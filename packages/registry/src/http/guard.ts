@@ -56,6 +56,8 @@ function requirePlainUrl(url: string): void {
   const [before = "", after = "", ...more] = url.split("?")
   const odd = url.length > maxUrl || more.length > 0 || !path.test(before) || !query.test(after)
   if (odd || before.includes("//") || before.split("/").some((segment) => segment === "." || segment === "..")) {
-    throw new RegistryError("USAGE", "this URL is not spelled as this API spells its URLs")
+    // A tile's path has slashes of its own, which generated clients encode.
+    const code = before.startsWith("/log/tile/") ? "NOT_FOUND" : "USAGE"
+    throw new RegistryError(code, "this URL is not spelled as this API spells its URLs")
   }
 }

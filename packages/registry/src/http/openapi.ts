@@ -7,14 +7,23 @@ import { problemSchema } from "./schemas.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
-export function openApiOf(routes: readonly Route[], version: string): Json {
+export interface Access {
+  /** Whether the registry knows tokens; without them everybody on this machine may do everything. */
+  readonly tokens: boolean
+  /** Whether reading needs none. */
+  readonly anonymousRead: boolean
+}
+
+export function openApiOf(routes: readonly Route[], version: string, access: Access): Json {
   return {
     openapi: "3.1.0",
     info: { title: "Weighlock registry", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
-    paths: Object.fromEntries([...byPath(routes)].map(([path, each]) => [path.replace("+}", "}"), pathItem(each)])),
+    paths: Object.fromEntries(
+      [...byPath(routes)].map(([path, each]) => [path.replace("+}", "}"), pathItem(each, access)]),
+    ),
     components: {
       securitySchemes: {
-        token: { type: "http", scheme: "bearer" },
+        ...(access.tokens && { token: { type: "http", scheme: "bearer" } }),
         grant: { type: "apiKey", in: "header", name: "weighlock-grant" },
       },
       schemas: { Problem: schemaOf(problemSchema) },
@@ -23,20 +32,20 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
 }
 
 /** HEAD is written down wherever GET is: every method that answers is in the document. */
-function pathItem(routes: readonly Route[]): Json {
+function pathItem(routes: readonly Route[], access: Access): Json {
   const operations = allowedMethods(routes).map((method) => {
     const route =
       routes.find((each) => each.method === method.toLowerCase()) ?? routes.find(({ method }) => method === "get")
-    return [method.toLowerCase(), route && operation(route, method)]
+    return [method.toLowerCase(), route && operation(route, method, access)]
   })
   return Object.fromEntries(operations) as Json
 }
 
-function operation(route: Route, method: string): Json {
+function operation(route: Route, method: string, access: Access): Json {
   const answers = Object.entries(route.answers).map(([status, answer]) => [status, answerOf(answer, method)])
   return {
     summary: route.summary,
-    security: securityOf(route),
+    security: securityOf(route, access),
     parameters: [...parametersOf(route.params, "path"), ...parametersOf(route.query, "query")],
     ...(route.body && { requestBody: { required: true, content: contentOf(route.body) } }),
     responses: { ...Object.fromEntries(answers), default: problemAnswer },
@@ -48,10 +57,10 @@ const problemAnswer = {
   content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
 }
 
-function securityOf({ scope }: Route): readonly Json[] {
-  if (scope === "open") return []
+function securityOf({ scope }: Route, { tokens, anonymousRead }: Access): readonly Json[] {
   if (scope === "grant") return [{ grant: [] }]
-  return scope === "read" ? [{}, { token: [] }] : [{ token: [] }]
+  if (scope === "open" || !tokens) return []
+  return scope === "read" && anonymousRead ? [{}, { token: [] }] : [{ token: [] }]
 }
 
 function answerOf(answer: Answer, method: string): Json {

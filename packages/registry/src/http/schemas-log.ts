@@ -16,14 +16,22 @@ export interface EntriesQuery {
 }
 
 /** A count in its one spelling; beyond 2^53-1 is UNSUPPORTED anyway, and no log is that long. */
-const decimal = z.string().regex(/^(0|[1-9]\d{0,15})$/)
+const decimal = z.string().regex(/^(0|[1-9][0-9]{0,15})$/)
 const limit = z
   .string()
-  .regex(/^([1-9]\d{0,2}|1000)$/)
+  .regex(/^([1-9][0-9]{0,2}|1000)$/)
   .optional()
 
+/** c2sp.org/tlog-tiles, "Merkle Tree": a level or `entries`, groups of three digits, and the width of a partial tile. */
+const tileForm =
+  /^(?:[0-9]|[1-5][0-9]|6[0-3]|entries)\/(?:x[0-9]{3}\/)*[0-9]{3}(?:\.p\/(?:[1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$/
+
 export const tileParams: z.ZodType<{ readonly tile: string }> = z.strictObject({
-  tile: z.string().max(64).describe("<L>/<N>[.p/<W>] or entries/<N>[.p/<W>], as c2sp.org/tlog-tiles writes it"),
+  tile: z
+    .string()
+    .max(64)
+    .regex(tileForm, "not a tile's path")
+    .describe("<L>/<N>[.p/<W>] or entries/<N>[.p/<W>], as c2sp.org/tlog-tiles writes it"),
 })
 export const indexParams: z.ZodType<{ readonly index: string }> = z.strictObject({ index: decimal })
 export const proofQuery: z.ZodType<ProofQuery> = z.strictObject({ size: decimal.optional() })

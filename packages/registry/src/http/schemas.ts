@@ -1,5 +1,5 @@
 /** The documents of the HTTP API. Requests are validated by these; /openapi.json is generated from them. */
-import { isModelName, isVersion, limits } from "@weighlock/manifest"
+import { limits, versionPattern } from "@weighlock/manifest"
 import { z } from "zod"
 
 export interface ModelParams {
@@ -35,25 +35,23 @@ const segment = z
   .string()
   .max(64)
   .regex(/^[a-z0-9]+([._-][a-z0-9]+)*$/)
-const version = z.string().max(64).refine(isVersion, "not a semantic version without build metadata")
+const version = z.string().max(64).regex(new RegExp(versionPattern), "not a semantic version without build metadata")
 const count = z.int().min(0)
-const isModel = ({ namespace, name }: ModelParams): boolean => isModelName(`${namespace}/${name}`)
+/** Of two segments that make no name together (too long, say) there is nothing: NOT_FOUND. */
 const modelNames = { namespace: segment, name: segment }
 
-export const modelParams: z.ZodType<ModelParams> = z.strictObject(modelNames).refine(isModel, "not a model name")
-export const versionParams: z.ZodType<VersionParams> = z
-  .strictObject({ ...modelNames, version })
-  .refine(isModel, "not a model name")
+export const modelParams: z.ZodType<ModelParams> = z.strictObject(modelNames)
+export const versionParams: z.ZodType<VersionParams> = z.strictObject({ ...modelNames, version })
 export const digestParams: z.ZodType<DigestParams> = z.strictObject({ sha256 })
-export const partParams: z.ZodType<PartParams> = z.strictObject({ sha256, part: z.string().regex(/^[1-9]\d{0,3}$/) })
+export const partParams: z.ZodType<PartParams> = z.strictObject({ sha256, part: z.string().regex(/^[1-9][0-9]{0,3}$/) })
 export const trustParams: z.ZodType<{ readonly version: string }> = z.strictObject({
-  version: z.string().regex(/^[1-9]\d{0,8}$/),
+  version: z.string().regex(/^[1-9][0-9]{0,8}$/),
 })
 
 export const pageLimit = 1000
 const limit = z
   .string()
-  .regex(/^([1-9]\d{0,2}|1000)$/)
+  .regex(/^([1-9][0-9]{0,2}|1000)$/)
   .optional()
 export const modelsQuery: z.ZodType<ModelsQuery> = z.strictObject({
   query: z
@@ -61,14 +59,21 @@ export const modelsQuery: z.ZodType<ModelsQuery> = z.strictObject({
     .max(96)
     .regex(/^[a-z0-9._/-]*$/)
     .optional(),
-  after: z.string().max(96).refine(isModelName, "not a model name").optional(),
+  after: z
+    .string()
+    .max(96)
+    .regex(/^[a-z0-9._/-]*$/)
+    .optional(),
   limit,
 })
 export const versionsQuery: z.ZodType<PageQuery> = z.strictObject({ after: version.optional(), limit })
 
+/** RFC 4648 §4 in its one spelling: with padding, whose spare bits are zero. */
+const base64 = z.string().regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/)
+
 const parts = z.strictObject({
   size: z.int().min(limits.part),
-  digests: z.string().describe("base64 of the concatenated 32-byte SHA-256 of each part"),
+  digests: base64.describe("base64 of the concatenated 32-byte SHA-256 of each part"),
 })
 const upload = z.strictObject({ sha256, size: count, parts: parts.optional() })
 export const uploadsRequest: z.ZodType<UploadsRequest> = z.strictObject({
@@ -107,9 +112,9 @@ export const modelAnswer: z.ZodType = z.strictObject({
   next,
 })
 
-const signature = z.strictObject({ keyid: sha256, sig: z.base64() })
+const signature = z.strictObject({ keyid: sha256, sig: base64 })
 const envelope = z.strictObject({
-  payload: z.base64(),
+  payload: base64,
   payloadType: z.string(),
   signatures: z.array(signature).min(1).max(limits.signatures),
 })
@@ -117,7 +122,7 @@ export const envelopeSchema: z.ZodType = envelope
 export const bundleSchema: z.ZodType = z.strictObject({
   mediaType: z.literal("application/vnd.weighlock.bundle.v1+json"),
   envelope,
-  entry: z.base64().describe("the log entry's exact bytes"),
+  entry: base64.describe("the log entry's exact bytes"),
   proof: z.string().describe("c2sp.org/tlog-proof@v1, with the signed checkpoint"),
 })
 export const healthAnswer: z.ZodType = z.strictObject({ status: z.string() })

@@ -68,7 +68,7 @@ export class LogReader {
 
   async consistency(from: number, to: number): Promise<readonly Hash[]> {
     this.#requireSize(to)
-    if (from > to) throw new RegistryError("USAGE", `a log of ${from} entries can't become one of ${to}`)
+    if (from > to) throw new RegistryError("NOT_FOUND", `no log of ${from} entries becomes one of ${to}`)
     return await this.#log.consistency(from, to)
   }
 

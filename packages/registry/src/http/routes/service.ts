@@ -5,7 +5,7 @@ import { RegistryError } from "../../errors.ts"
 import type { LogHealth } from "../../log/run-log.ts"
 import type { Metrics } from "../../metrics.ts"
 import { maxGrantsPerCall } from "../../uploads.ts"
-import { openApiOf } from "../openapi.ts"
+import { type Access, openApiOf } from "../openapi.ts"
 import { sendBytes, sendJson } from "../respond.ts"
 import { type Route, route } from "../route.ts"
 import { healthAnswer, infoAnswer, pageLimit, readyAnswer } from "../schemas.ts"
@@ -19,11 +19,13 @@ export interface ServiceOptions {
   readonly ownUrl: () => string
   /** False while starting and while draining. */
   readonly isReady: () => Promise<boolean>
+  /** For /openapi.json. */
+  readonly access: Access
 }
 
 /** `others`: every other route, for /openapi.json. */
 export function serviceRoutes(
-  { trustChain, metrics, health, ownUrl, isReady }: ServiceOptions,
+  { trustChain, metrics, health, ownUrl, isReady, access }: ServiceOptions,
   others: readonly Route[],
 ): readonly Route[] {
   const routes: Route[] = [
@@ -75,7 +77,7 @@ export function serviceRoutes(
       handle: async ({ response }) => sendJson(response, document),
     }),
   ]
-  const document = openApiOf([...others, ...routes], productVersion)
+  const document = openApiOf([...others, ...routes], productVersion, access)
   return routes
 }
 

@@ -74,19 +74,24 @@ export function partRoutes(store: Pick<FolderBlobStore, "writePart">, uploads: U
   ]
 }
 
-/** MANIFEST_INVALID when the parts are not those that a file of this size has. */
+/** CONFLICT when size and parts contradict each other, which no schema can say. */
 function uploadOf({ sha256, size, parts }: UploadsRequest["files"][number]): Upload {
   if (size > limits.part !== (parts !== undefined)) {
-    throw new ManifestError(
-      "MANIFEST_INVALID",
+    throw new RegistryError(
+      "CONFLICT",
       `${sha256}: parts are there exactly for files of more than ${limits.part} bytes`,
     )
   }
-  return { sha256, size, ...(parts && { parts: parseParts(parts, size) }) }
+  try {
+    return { sha256, size, ...(parts && { parts: parseParts(parts, size) }) }
+  } catch (cause) {
+    if (!(cause instanceof ManifestError)) throw cause
+    throw new RegistryError("CONFLICT", `${sha256}: ${cause.message}`, { cause })
+  }
 }
 
 function requireDistinct(files: readonly Upload[]): readonly Upload[] {
   const distinct = new Set(files.map(({ sha256 }) => sha256))
-  if (distinct.size !== files.length) throw new RegistryError("USAGE", "a digest is listed twice")
+  if (distinct.size !== files.length) throw new RegistryError("CONFLICT", "a digest is listed twice")
   return files
 }
