@@ -44,8 +44,8 @@ function memberOf(value: JsonValue | undefined, name: string): JsonValue | undef
 }
 
 function stranger(keyid: string): ManifestError {
-  const who = keyid === "" ? "no signature names a key" : `the key ${keyid} is not one`
-  return new ManifestError("SIGNER_UNTRUSTED", `${who} of the trust root`, {
+  const what = keyid === "" ? "no signature names a key of the trust root" : `the key ${keyid} is not in the trust root`
+  return new ManifestError("SIGNER_UNTRUSTED", what, {
     hint: "weighlock trust show lists the keys that are",
   })
 }

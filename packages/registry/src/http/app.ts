@@ -79,7 +79,7 @@ async function answer(
   if (each.scope === "read" || each.scope === "publish") {
     authorize(options.tokens, request.headers.authorization, each.scope, options.now())
   }
-  const params = each.params && validate(each.params, paramsOf(request), "MANIFEST_INVALID")
+  const params = each.params && validate(each.params, paramsOf(request), each.oddParams ?? "MANIFEST_INVALID")
   const query = each.query ? validate(each.query, { ...request.query }) : requireNoQuery(request)
   await each.handle({ params, query, request, response })
 }

@@ -69,11 +69,15 @@ export async function readJson<T>(exchange: Exchange, schema: z.ZodType<T>, limi
 }
 
 /** Throws `code`, naming the first member that is wrong. */
-export function validate<T>(schema: z.ZodType<T>, value: unknown, code: "USAGE" | "MANIFEST_INVALID" = "USAGE"): T {
+export function validate<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  code: "USAGE" | "NOT_FOUND" | "MANIFEST_INVALID" = "USAGE",
+): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const [issue] = result.error.issues
   const where = issue?.path.length ? issue.path.join(".") : "the request"
   const message = `${where}: ${issue?.message ?? "not as the API describes it"}`
-  throw code === "USAGE" ? new RegistryError(code, message) : new ManifestError(code, message)
+  throw code === "MANIFEST_INVALID" ? new ManifestError(code, message) : new RegistryError(code, message)
 }

@@ -33,6 +33,8 @@ export interface Route<Params = unknown, Query = unknown> {
   /** The scope a token needs; "open" for what must answer without one; "grant" where a grant stands for the token. */
   readonly scope: Scope | "open" | "grant"
   readonly params?: z.ZodType<Params>
+  /** What a path whose parameters are of no form means; MANIFEST_INVALID unless told. */
+  readonly oddParams?: "NOT_FOUND"
   readonly query?: z.ZodType<Query>
   /** The JSON body, or the media type of a body whose bytes are signed or raw. */
   readonly body?: { readonly schema?: z.ZodType; readonly mediaType: string }

@@ -38,6 +38,7 @@ export function logRoutes(reader: LogReader): readonly Route[] {
       summary: "A tile of hashes or entries, c2sp.org/tlog-tiles.",
       scope: "read",
       params: tileParams,
+      oddParams: "NOT_FOUND", // as a web server with the same files answers
       answers: { 200: { description: "The tile.", mediaType: octets } },
       handle: (input) => sendTile(reader, input),
     }),
