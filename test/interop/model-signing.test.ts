@@ -11,7 +11,6 @@ import { type TestContext, test } from "node:test"
 import { ecKey, issue, pemOf } from "../support/certificate.ts"
 import { Cli } from "../support/cli.ts"
 import { omsModel } from "../support/oms.ts"
-import { tempFolder } from "../support/temp.ts"
 import { run } from "./go-code.ts"
 import { pythonCommand } from "./python.ts"
 
