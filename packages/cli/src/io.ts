@@ -16,6 +16,8 @@ export interface Io {
   readonly stderr: Sink
   /** Aborted by SIGINT or SIGTERM. */
   readonly signal: AbortSignal
+  /** Has `task` called at each SIGHUP, until what it returns is. */
+  readonly onHangup?: (task: () => void) => () => void
   /** Told that a thread is stuck: the process can't be left in the usual way. */
   readonly onStuck?: () => void
 }

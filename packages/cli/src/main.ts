@@ -46,6 +46,10 @@ const io = {
   stderr: process.stderr,
   signal: stop.signal,
   onStuck: () => (isStuck = true),
+  onHangup: (task: () => void) => {
+    process.on("SIGHUP", task)
+    return () => process.off("SIGHUP", task)
+  },
 }
 // Node leaves when nothing is left to wait for but our answer, with 13: our callers would take that for DIGEST_MISMATCH.
 process.once("exit", (code) => {

@@ -9,8 +9,8 @@
  *     max_staleness = "24h"
  */
 import { readFile } from "node:fs/promises"
-import { homedir } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import { homeFolder } from "@weighlock/node"
 import type { ClientOptions } from "@weighlock/client"
 import { usage } from "./errors.ts"
 import type { Io } from "./io.ts"
@@ -47,8 +47,10 @@ export class Settings {
   }
 
   static async load(io: Io): Promise<Settings> {
-    const config = join(io.env["XDG_CONFIG_HOME"] ?? join(homedirOf(io), ".config"), "weighlock", "config.toml")
-    return new Settings(io, { ...(await readToml(config)), ...(await findUpward(io.cwd)) })
+    const [home, own] = [homeFolder(io.env), io.env["XDG_CONFIG_HOME"]]
+    const config = own ?? (home === null ? null : join(home, ".config"))
+    const common = config === null ? null : await readToml(join(config, "weighlock", "config.toml"))
+    return new Settings(io, { ...common, ...(await findUpward(io.cwd)) })
   }
 
   /** The folder of keys, receipts and what was seen of logs. */
@@ -56,8 +58,15 @@ export class Settings {
     const { WEIGHLOCK_HOME, XDG_DATA_HOME } = this.io.env
     return resolve(
       this.io.cwd,
-      WEIGHLOCK_HOME ?? join(XDG_DATA_HOME ?? join(homedirOf(this.io), ".local", "share"), "weighlock"),
+      WEIGHLOCK_HOME ?? join(XDG_DATA_HOME ?? join(this.#userFolder("WEIGHLOCK_HOME"), ".local", "share"), "weighlock"),
     )
+  }
+
+  /** Throws USAGE where there is none. */
+  #userFolder(variable: string): string {
+    const home = homeFolder(this.io.env)
+    if (home !== null) return home
+    throw usage("this user has no home folder", `set ${variable} to a folder of your own`)
   }
 
   get key(): string | undefined {
@@ -68,7 +77,9 @@ export class Settings {
     const { WEIGHLOCK_CACHE, XDG_CACHE_HOME } = this.io.env
     return resolve(
       this.io.cwd,
-      WEIGHLOCK_CACHE ?? this.#file.cache ?? join(XDG_CACHE_HOME ?? join(homedirOf(this.io), ".cache"), "weighlock"),
+      WEIGHLOCK_CACHE ??
+        this.#file.cache ??
+        join(XDG_CACHE_HOME ?? join(this.#userFolder("WEIGHLOCK_CACHE"), ".cache"), "weighlock"),
     )
   }
 
@@ -129,10 +140,6 @@ export async function secret(io: Io, name: string): Promise<string | undefined> 
     throw usage(`cannot read ${name}_FILE ${file}: ${(cause as NodeJS.ErrnoException).code}`)
   })
   return text.split(/\r?\n/)[0] ?? ""
-}
-
-function homedirOf(io: Io): string {
-  return io.env["HOME"] ?? homedir()
 }
 
 async function findUpward(start: string): Promise<FileSettings | null> {

@@ -2,7 +2,7 @@
 import type { FileHandle } from "node:fs/promises"
 import { partLength, partSizeFor, type Resource } from "@weighlock/manifest"
 import type { Alive, SerialQueue } from "@weighlock/node"
-import { ClientError } from "./errors.ts"
+import { ClientError, codeOf, Unreachable } from "./errors.ts"
 import type { Incoming } from "./incoming.ts"
 import { type Blocks, type Expected, mismatch, receive } from "./receive.ts"
 import { problem } from "./problem.ts"
@@ -49,20 +49,40 @@ export function piecesOf(resource: Resource): Piece[] {
   }))
 }
 
-/** Its length is right when this resolves; what the bytes are is for the caller to look at. */
+/** Bytes that a connection has to bring before it breaks, so that trying goes on beyond the usual number of times. */
+const goodProgress = 2 ** 16
+
+/**
+ * Its length is right when this resolves; what the bytes are is for the caller to look at. Where connections are cut again
+ * and again, each goes on where the one before ended.
+ */
 export async function fetchPiece(session: Session, target: Target, piece: Piece): Promise<void> {
-  await session.transport.retrying(async (alive) => {
-    const answer = await openPiece(session, target, piece, alive)
+  let kept = 0
+  const attempt = async (alive: Alive): Promise<void> => {
+    const rest = { ...piece, offset: piece.offset + kept, length: piece.length - kept }
+    const answer = await openPiece(session, target, rest, alive).catch((error: unknown) => {
+      if (kept === 0 || piece.resource.parts !== undefined || codeOf(error) !== "PROTOCOL") throw error
+      kept = 0 // whoever has the file knows no ranges: from its beginning, then
+      throw new Unreachable((error as Error).message, { cause: error })
+    })
     const moved = (): void => {
       alive()
       target.moved()
     }
     try {
-      await receive(answer, piece, { ...target, moved })
+      await receive(answer, rest, { ...target, moved }, (bytes) => (kept += bytes))
     } finally {
       answer.stop()
     }
-  })
+  }
+  for (;;) {
+    const before = kept
+    try {
+      return await session.transport.retrying(attempt)
+    } catch (error) {
+      if (!(error instanceof Unreachable) || kept < before + goodProgress) throw error
+    }
+  }
 }
 
 /** As `fetchPiece`, into memory. Throws DIGEST_MISMATCH as soon as a byte too many comes. */
@@ -108,8 +128,7 @@ async function openPiece(
     alive(retryAfter(answer))
     return answer
   }
-  const range: Record<string, string> =
-    resource.parts === undefined ? {} : { range: `bytes=${offset}-${offset + length - 1}` }
+  const range: Record<string, string> = isRanged(piece) ? { range: `bytes=${offset}-${offset + length - 1}` } : {}
   if (target.link !== null) {
     const url = target.link
     const answer = await open(url)
@@ -130,7 +149,7 @@ async function openPiece(
 
 async function expectBytes(url: URL, answer: Incoming, piece: Piece, problemOf: typeof problem): Promise<Incoming> {
   const { statusCode, headers } = answer
-  const ranged = piece.resource.parts !== undefined
+  const ranged = isRanged(piece)
   const expected = rangeOf(piece)
   if (statusCode === (ranged ? 206 : 200) && (!ranged || headers["content-range"] === expected)) return answer
   try {
@@ -147,13 +166,19 @@ async function expectBytes(url: URL, answer: Incoming, piece: Piece, problemOf: 
 }
 
 /** A signed manifest lists these bytes: a store that has none, fewer or more of them has other bytes (DIGEST_MISMATCH). */
-function requireSameSize(url: URL, { statusCode, headers }: Incoming, { resource }: Piece): void {
-  if (resource.parts === undefined) return
+function requireSameSize(url: URL, { statusCode, headers }: Incoming, piece: Piece): void {
+  const { resource } = piece
+  if (!isRanged(piece)) return
   const total = /^bytes [0-9]{1,16}-[0-9]{1,16}\/([0-9]{1,16})$/.exec(String(headers["content-range"]))?.[1]
   const otherSize = statusCode === 206 && total !== undefined && Number(total) !== resource.size
   const isEmpty = statusCode === 200 && headers["content-length"] === "0"
   if (statusCode === 416 || otherSize || isEmpty)
     throw mismatch(`${resource.name}: ${url.origin} does not have the signed ${resource.size} bytes`)
+}
+
+/** A file in one piece is asked for whole, unless the beginning of it is there. */
+function isRanged({ resource, offset }: Piece): boolean {
+  return resource.parts !== undefined || offset > 0
 }
 
 function rangeOf({ resource, offset, length }: Piece): string {

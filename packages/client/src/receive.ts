@@ -4,6 +4,7 @@ import type { FileHandle } from "node:fs/promises"
 import { ManifestError } from "@weighlock/manifest"
 import type { SerialQueue } from "@weighlock/node"
 import { freeChunk } from "./chunk-memory.ts"
+import { Unreachable } from "./errors.ts"
 import type { Incoming } from "./incoming.ts"
 
 /** What must arrive: so many bytes, for this place in the file. `name` is for the error. */
@@ -48,22 +49,33 @@ export class Blocks {
 }
 
 /**
- * Writes what comes to its place. Throws DIGEST_MISMATCH as soon as a byte too many comes, or at the end, and what the answer
- * throws when it breaks off. No write is under way when this ends.
+ * Writes what comes to its place. Throws DIGEST_MISMATCH as soon as a byte too many comes, or at the end; what the answer
+ * throws when it breaks off, after `onKept` was told how many of its bytes were written all the same. No write is under way
+ * when this ends.
  */
-export async function receive(answer: Incoming, want: Expected, to: Destination): Promise<void> {
+export async function receive(
+  answer: Incoming,
+  want: Expected,
+  to: Destination,
+  onKept: (bytes: number) => void,
+): Promise<void> {
   const writer = new Writer(to, want)
   let received = 0
   let last: Uint8Array | null = null
   try {
-    await answer.read((chunk) => {
-      if (last !== null) freeChunk(last) // whoever handed it over is done with it only now
-      last = chunk
-      to.moved()
-      if ((received += chunk.length) > want.length)
-        throw mismatch(`${want.name}: more than the signed ${want.length} bytes`)
-      writer.write(chunk)
-    })
+    await answer
+      .read((chunk) => {
+        if (last !== null) freeChunk(last) // whoever handed it over is done with it only now
+        last = chunk
+        to.moved()
+        if ((received += chunk.length) > want.length)
+          throw mismatch(`${want.name}: more than the signed ${want.length} bytes`)
+        writer.write(chunk)
+      })
+      .catch(async (error: unknown) => {
+        if (error instanceof Unreachable && (await writer.end().catch(() => false)) !== false) onKept(received)
+        throw error
+      })
     await writer.end()
   } finally {
     await writer.stop()

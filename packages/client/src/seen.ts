@@ -11,10 +11,9 @@
  */
 import { constants } from "node:fs"
 import { type FileHandle, lstat, open, readdir, unlink } from "node:fs/promises"
-import { homedir } from "node:os"
 import { join } from "node:path"
 import { decodeUtf8, limits, type TrustChain } from "@weighlock/manifest"
-import { createFile, makeFolder, readWhole, syncFolder } from "@weighlock/node"
+import { createFile, homeFolder, makeFolder, readWhole, syncFolder } from "@weighlock/node"
 import { type Checkpoint, emptyCheckpoint, equalHashes, openCheckpoint } from "@weighlock/tlog"
 import { ClientError } from "./errors.ts"
 
@@ -134,10 +133,16 @@ function nameOf({ size }: Pick<Checkpoint, "size">): string {
   return `${String(size).padStart(16, "0")}.checkpoint`
 }
 
-/** The folder of what this user has seen, unless `WEIGHLOCK_HOME` or `XDG_DATA_HOME` say otherwise. */
+/** The folder of what this user has seen, unless `WEIGHLOCK_HOME` or `XDG_DATA_HOME` say otherwise. Throws STATE_UNUSABLE where there is none. */
 export function defaultState(): string {
   const { WEIGHLOCK_HOME, XDG_DATA_HOME } = process.env
-  return WEIGHLOCK_HOME ?? join(XDG_DATA_HOME ?? join(homedir(), ".local", "share"), "weighlock")
+  if (WEIGHLOCK_HOME !== undefined) return WEIGHLOCK_HOME
+  if (XDG_DATA_HOME !== undefined) return join(XDG_DATA_HOME, "weighlock")
+  const home = homeFolder()
+  if (home !== null) return join(home, ".local", "share", "weighlock")
+  throw new ClientError("STATE_UNUSABLE", "this user has no home folder to keep in what was seen of logs", {
+    hint: "set WEIGHLOCK_HOME to a folder of your own that survives restarts",
+  })
 }
 
 function same(a: SignedCheckpoint, b: SignedCheckpoint): boolean {

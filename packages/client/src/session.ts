@@ -1,5 +1,4 @@
 /** What every command and every load needs first: a trust root that was checked, and a way to ask its registry. */
-import { homedir } from "node:os"
 import { join } from "node:path"
 import {
   type FixedReference,
@@ -11,7 +10,7 @@ import {
   type Reference,
   type TrustChain,
 } from "@weighlock/manifest"
-import { isLoopbackAuthority } from "@weighlock/node"
+import { homeFolder, isLoopbackAuthority } from "@weighlock/node"
 import { Cache } from "./cache.ts"
 import { ClientError, Unreachable } from "./errors.ts"
 import { KeptViews, keptTrust } from "./kept-views.ts"
@@ -175,9 +174,16 @@ export function registryUrl(host: string | undefined): string {
   return `${isLoopbackAuthority(host) ? "http" : "https"}://${host}`
 }
 
+/** `$WEIGHLOCK_CACHE`, else below `$XDG_CACHE_HOME` or the home folder. Throws CACHE_UNUSABLE where there is none. */
 export function defaultCache(): string {
   const { WEIGHLOCK_CACHE, XDG_CACHE_HOME } = process.env
-  return WEIGHLOCK_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "weighlock")
+  if (WEIGHLOCK_CACHE !== undefined) return WEIGHLOCK_CACHE
+  if (XDG_CACHE_HOME !== undefined) return join(XDG_CACHE_HOME, "weighlock")
+  const home = homeFolder()
+  if (home !== null) return join(home, ".cache", "weighlock")
+  throw new ClientError("CACHE_UNUSABLE", "this user has no home folder to keep a cache in", {
+    hint: "set WEIGHLOCK_CACHE to a folder of its own",
+  })
 }
 
 /** The address of a reference's bundle at the registry. */

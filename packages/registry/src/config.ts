@@ -4,7 +4,6 @@
  *     { data: "/var/lib/weighlock", trust: "/etc/weighlock/trust.json", host: "0.0.0.0", port: 443,
  *       publicUrl: "https://models.acme.example", tokens: "/etc/weighlock/tokens.json", tls: { cert: "…", key: "…" } }
  */
-import { readFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 
 import { type TrustChain, openTrustChain } from "@weighlock/manifest"
@@ -12,8 +11,9 @@ import { isLoopbackHost } from "@weighlock/node"
 import type { NoteSigner } from "@weighlock/tlog"
 import type { Logger } from "pino"
 
+import { readConfigFile as read } from "./config-file.ts"
 import { RegistryError } from "./errors.ts"
-import { type Tokens, parseTokens } from "./http/auth.ts"
+import { TokenFile } from "./http/token-file.ts"
 import type { WitnessMode } from "./log/served.ts"
 import { openLogSigner } from "./log/signer.ts"
 import type { S3Timeouts } from "./store/s3-timeouts.ts"
@@ -81,7 +81,7 @@ export interface OpenedConfig {
   readonly publishLog: string | undefined
   readonly witnessMode: WitnessMode
   readonly witnessUrls: Readonly<Record<string, string>>
-  readonly tokens: Tokens | undefined
+  readonly tokens: TokenFile | undefined
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
   readonly timeouts: Timeouts
 }
@@ -90,7 +90,7 @@ export interface OpenedConfig {
 export async function openConfig(config: RegistryConfig): Promise<OpenedConfig> {
   const { data, host = "127.0.0.1", port = 0, tls } = config
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw usage(`${port} is not a port`)
-  const tokens = config.tokens === undefined ? undefined : parseTokens(await read(config.tokens, "token file"))
+  const tokens = config.tokens === undefined ? undefined : await TokenFile.open(config.tokens)
   if (!tokens && !isLoopbackHost(host)) {
     throw usage(`without tokens a registry serves loopback only, not ${host}`, "add --tokens FILE, or --host 127.0.0.1")
   }
@@ -141,14 +141,6 @@ function parsePublicUrl(text: string): string {
   if (!fine)
     throw usage(`${text} is not a public URL`, "write scheme, host and port only, such as https://models.acme.example")
   return url.origin
-}
-
-async function read(path: string, what: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (cause) {
-    throw new RegistryError("USAGE", `the ${what} ${path} can't be read`, { cause })
-  }
 }
 
 function usage(message: string, hint?: string): RegistryError {

@@ -5,6 +5,8 @@
  *     registry.url // http://127.0.0.1:41873
  *     await registry.close() // finishes what is in flight, at most 10 s
  */
+import { statfsSync } from "node:fs"
+
 import type { TrustChain } from "@weighlock/manifest"
 import { modelHasher } from "@weighlock/manifest/node"
 import { type Logger, destination, pino } from "pino"
@@ -20,12 +22,14 @@ import { blobRoutes } from "./http/routes/blobs.ts"
 import { logHelperRoutes } from "./http/routes/log-helpers.ts"
 import { logRoutes } from "./http/routes/log.ts"
 import { modelRoutes } from "./http/routes/models.ts"
+import type { Access } from "./http/openapi.ts"
 import { serviceRoutes } from "./http/routes/service.ts"
 import { trustRoutes } from "./http/routes/trust.ts"
 import { partRoutes, uploadRoutes } from "./http/routes/uploads.ts"
 import type { Outcome } from "./log/plan.ts"
 import { RecentBundles } from "./log/recent-bundles.ts"
 import { measureLog, runLog } from "./log/run-log.ts"
+import { Latency } from "./latency.ts"
 import { Metrics } from "./metrics.ts"
 import { Registry } from "./registry.ts"
 import { Sequencer } from "./sequencer.ts"
@@ -42,6 +46,8 @@ const reachLife = 3000
 export interface RunningRegistry {
   /** Where it listens; no slash at the end. */
   readonly url: string
+  /** Reads the token file again; also after SIGHUP. Never throws: what is wrong with it is logged. */
+  reload(): Promise<void>
   /** Takes no more requests, finishes those in flight (at most the drain time), lets go of the data folder. */
   close(): Promise<void>
 }
@@ -57,7 +63,8 @@ export async function startRegistry(config: RegistryConfig): Promise<RunningRegi
   try {
     const url = await start(config, opened, logger, undo)
     logger.info({ url, ...describe(opened) }, "registry started")
-    return { url, close }
+    const reload = async (): Promise<void> => opened.tokens?.reload()
+    return { url, reload, close }
   } catch (error) {
     await close()
     throw error
@@ -145,17 +152,34 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   ]
   const reached = remembered(() => blobs.reach(), reachLife)
   const isReady = async (): Promise<boolean> => ready && (await ledger.head()) !== null && (await reached())
-  const access = { tokens: tokens !== undefined, anonymousRead: tokens?.anonymousRead ?? true }
-  const service = { trustChain, metrics, health: running.health, ownUrl, isReady, access }
+  if (tokens) undo.push(tokens.watch(logger))
+  const latency = new Latency()
+  const diskFree = (): number => freeBytes(opened.data)
+  metrics.gauge("weighlock_disk_free_bytes", "Free on the disk of the data folder.", diskFree)
+  metrics.gauge("weighlock_trust_root_expires_seconds", "Unix time at which the trust root expires.", () => {
+    return trustChain.current.expires.getTime() / 1000
+  })
+  const access = (): Access => ({
+    tokens: tokens !== undefined,
+    anonymousRead: tokens?.current.anonymousRead ?? true,
+  })
+  const service = { trustChain, metrics, health: running.health, diskFree, latency, ownUrl, isReady, access }
   const routes = [...others, ...serviceRoutes(service, others)]
   const answered = metrics.counter("weighlock_http_requests_total", "Answers by route and status.")
+  const took = metrics.histogram(
+    "weighlock_http_request_seconds",
+    "Time from a request's head to the end of its answer, by route.",
+    [0.005, 0.025, 0.1, 0.5, 2.5, 10, 60],
+  )
   const app = createApp({
     routes,
-    tokens,
+    tokens: () => tokens?.current,
     now,
-    onAnswer: ({ method, route, status, ms }) => {
+    onAnswer: ({ method, route, status, ms, token, address }) => {
       answered({ method, route, status: String(status) })
-      logger.info({ method, route, status, ms }, "answered")
+      took({ route }, ms / 1000)
+      latency.add(route, ms)
+      logger.info({ method, route, status, ms: Math.round(ms), token, address }, "answered")
     },
     onFault: (error) => logger.error({ err: error }, "fault"),
   })
@@ -165,6 +189,11 @@ async function start(config: RegistryConfig, opened: OpenedConfig, logger: Logge
   url = server.url
   ready = true
   return url
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
 }
 
 const warningTime = 30 * 86_400_000
@@ -255,9 +284,9 @@ function describe({
     publicUrl,
     tls: tls !== undefined,
     tokens: tokens
-      ? tokens.tokens.map(({ name, scopes, expires }) => ({ name, scopes, expires }))
+      ? tokens.current.tokens.map(({ name, scopes, expires }) => ({ name, scopes, expires }))
       : "none: loopback only",
-    anonymousRead: tokens?.anonymousRead ?? true,
+    anonymousRead: tokens?.current.anonymousRead ?? true,
     trust: { version, sha256: digest },
     log: signer.vkey,
     timeouts,

@@ -16,6 +16,7 @@ interface InitFlags extends CommonFlags {
   readonly label?: string
   readonly from?: string
   readonly policy?: string
+  readonly expires?: string
   readonly key: readonly string[]
 }
 
@@ -27,6 +28,10 @@ export function initCommand(program: Command, io: Io): void {
     .option("--no-passphrase", "leave private keys unencrypted")
     .option("--from <file>", "sign this trust root payload, written by hand, instead")
     .option("--policy <file>", "witnesses that must confirm the log (c2sp.org/tlog-policy)")
+    .option(
+      "--expires <date>",
+      "last moment of the trust root, 2027-12-31 or 2027-12-31T12:00:00Z (default: in a year)",
+    )
     .option("--key <label>", "with --from: sign with this key; may be repeated", collect, [])
     .action(async (dir: string | undefined, flags: InitFlags) => {
       await init(await openContext(io, flags), dir ?? ".", flags)
@@ -37,6 +42,9 @@ async function init(context: Context, dir: string, flags: InitFlags): Promise<vo
   const { formatEnvelope, parseOrigin, parseTrustRoot, signEnvelope, trustRootPayloadType } =
     await import("@weighlock/manifest")
   const registry = parseOrigin(flags.origin)
+  if (flags.from !== undefined && flags.expires !== undefined)
+    throw usage("--expires is for a trust root that init makes", "the payload of --from says itself when it expires")
+  if (flags.expires !== undefined) await expiryOf(flags.expires) // before anything is made
   const folder = context.path(dir)
   const paths = {
     trust: join(folder, "trust.json"),
@@ -99,9 +107,24 @@ async function fresh(context: Context, registry: string, flags: InitFlags, progr
   const label = flags.label ?? registry.replaceAll(":", "-").slice(0, 64)
   const signer = await firstKey(context, label, flags, progress)
   const log = await newLogKey(registry)
-  const expires = new Date(Date.now() + 365 * 86_400_000)
+  const expires = await expiryOf(flags.expires)
   const payload = makeFirstTrustRoot({ registry, key: signer.publicKey, label, vkey: log.vkey, expires, policy })
   return { payload, signers: [signer], label, logKeyPem: log.pem }
+}
+
+/** A date is its last second. Throws USAGE for what is no date, and for one that is past. */
+async function expiryOf(text: string | undefined): Promise<Date> {
+  if (text === undefined) return new Date(Date.now() + 365 * 86_400_000)
+  const { parseTime } = await import("@weighlock/manifest")
+  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T23:59:59Z` : text
+  let expires: Date
+  try {
+    expires = parseTime(time, "--expires")
+  } catch {
+    throw usage(`--expires ${JSON.stringify(text)} is not a date`, "write 2027-12-31, or 2027-12-31T12:00:00Z")
+  }
+  if (expires.getTime() > Date.now()) return expires
+  throw usage(`--expires ${text} is past`, "nothing that this trust root says would count")
 }
 
 /** A new key, or the one that an init made which was killed before it was done. */

@@ -68,7 +68,9 @@ async function serve(context: Context, flags: ServeFlags): Promise<void> {
     json: { url: running.url, pid: process.pid },
     text: `registry at ${running.url} (pid ${process.pid})`,
   })
+  const forget = io.onHangup?.(() => void running.reload())
   await untilAborted(io.signal)
+  forget?.()
   await running.close()
 }
 

@@ -88,6 +88,7 @@ export async function listFolder(root: string, options: ListOptions = {}): Promi
     )
   walk.requireNoOtherNames()
   const files = walk.files.toSorted((a, b) => compareUtf8(a.name, b.name))
+  for (const { name } of files) requireName(name)
   requireDistinctPaths(files.map(({ name }) => name))
   const leftOut = walk.leftOut.toSorted((a, b) => compareUtf8(a.path, b.path))
   return { files, leftOut, whyNot: (name) => walk.whyNot(name) }
@@ -110,7 +111,7 @@ class Walk {
   }
 
   async takeOne(): Promise<void> {
-    const name = parsePath(basename(this.#root))
+    const name = requireName(basename(this.#root))
     const isLink = this.#bounds !== null && (await lstat(this.#root)).isSymbolicLink()
     const path = isLink ? (await followLink(this.#root, name, this.#bounds)).path : this.#root
     this.files.push({ name, path, size: (await stat(path)).size })
@@ -149,6 +150,7 @@ class Walk {
     if (this.#bounds !== null && ++this.#folders > maxLinkedFolders)
       throw new ManifestError("TOO_LARGE", `with its links ${this.#root} has more than ${maxLinkedFolders} folders`)
     const entries = await readdir(folder.path, { withFileTypes: true })
+    if (entries.some(({ name }) => name.includes("\ufffd"))) await requireUtf8(folder.path)
     await this.#rules?.enter(folder.prefix.slice(0, -1), new Set(entries.map(({ name }) => name)))
     for (const entry of entries) {
       const name = folder.prefix + entry.name
@@ -185,6 +187,37 @@ class Walk {
     this.files.push(file)
     if (this.files.length > limits.files)
       throw new ManifestError("TOO_LARGE", `${this.#root} holds more than ${limits.files} files`)
+  }
+}
+
+/** Throws MANIFEST_INVALID, with what to rename it to. */
+function requireName(name: string): string {
+  try {
+    return parsePath(name)
+  } catch (cause) {
+    if (!(cause instanceof ManifestError)) throw cause
+    throw new ManifestError(cause.code, cause.message, { cause, hint: renaming(name) })
+  }
+}
+
+function renaming(name: string): string {
+  if (name.length > limits.path) return "give it a shorter name, or leave it out with --exclude"
+  const composed = name.normalize("NFC")
+  return composed === name
+    ? "rename it, or leave it out with --exclude"
+    : `its letters are spelled with combining marks, as macOS did: rename it to ${JSON.stringify(composed)}, or all of a folder at once with: convmv -f utf8 -t utf8 --nfc --notest -r FOLDER`
+}
+
+/** Node hands out names that are not UTF-8 with U+FFFD in them, under which there is no file. Throws MANIFEST_INVALID. */
+async function requireUtf8(folder: string): Promise<void> {
+  for (const raw of await readdir(folder, { encoding: "buffer" })) {
+    if (Buffer.from(raw.toString("utf8")).equals(raw)) continue
+    const escaped = raw
+      .toString("latin1")
+      .replaceAll(/[^\x20-\x7e]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`)
+    throw new ManifestError("MANIFEST_INVALID", `a name in ${folder} is not UTF-8: ${escaped}`, {
+      hint: `rename it: mv ${folder}/$'${escaped.replaceAll("'", String.raw`\'`)}' …, or all of a folder at once, if its names are Latin-1, with: convmv -f latin1 -t utf8 --notest -r FOLDER`,
+    })
   }
 }
 

@@ -17,12 +17,25 @@ import { type Method, type Route, byPath } from "./route.ts"
 
 export interface AppOptions {
   readonly routes: readonly Route[]
-  readonly tokens?: Tokens | undefined
+  /** Those that count now; `undefined` where the registry knows none. */
+  readonly tokens: () => Tokens | undefined
   readonly now: () => Date
-  /** Told of every answer: for logs and metrics. `route` is the pattern, never the URL. */
-  readonly onAnswer: (answer: { method: string; route: string; status: number; ms: number }) => void
+  /** Told of every answer: for logs and metrics. */
+  readonly onAnswer: (answer: Answered) => void
   /** Told of errors that are bugs or faults, not refusals. */
   readonly onFault: (error: unknown) => void
+}
+
+export interface Answered {
+  readonly method: string
+  /** The pattern, never the URL. */
+  readonly route: string
+  readonly status: number
+  readonly ms: number
+  /** The name of the token that was accepted, never the token; `null` without one. */
+  readonly token: string | null
+  /** Of the other end of the connection: of a proxy, where one stands between. */
+  readonly address: string | null
 }
 
 export type App = (request: IncomingMessage, response: ServerResponse) => void
@@ -37,7 +50,7 @@ export function createApp(options: AppOptions): App {
     response.setHeader("x-content-type-options", "nosniff")
     // The log is for everybody to check, web pages too; a page must also see that a tile is not there.
     if (request.url.startsWith("/log/")) response.setHeader("access-control-allow-origin", "*")
-    guard(request, { loopbackOnly: !options.tokens })
+    guard(request, { loopbackOnly: options.tokens() === undefined })
     next()
   })
   for (const [path, routes] of byPath(options.routes)) addPath(app, path, routes, options)
@@ -77,7 +90,7 @@ async function answer(
   options: AppOptions,
 ): Promise<void> {
   if (each.scope === "read" || each.scope === "publish") {
-    authorize(options.tokens, request.headers.authorization, each.scope, options.now())
+    response.locals["token"] = authorize(options.tokens(), request.headers.authorization, each.scope, options.now())
   }
   const params = each.params && validate(each.params, paramsOf(request), each.oddParams ?? "MANIFEST_INVALID")
   const query = each.query ? validate(each.query, { ...request.query }) : requireNoQuery(request)
@@ -101,13 +114,16 @@ function isFault(error: unknown, request: IncomingMessage): boolean {
 
 function observe(request: IncomingMessage, response: express.Response, { onAnswer }: AppOptions): void {
   const start = performance.now()
+  const address = request.socket.remoteAddress ?? null // gone when the connection is
   response.once("close", () => {
-    const route = typeof response.locals["route"] === "string" ? response.locals["route"] : "none"
+    const { route = "none", token = null } = response.locals as { route?: string; token?: string | null }
     onAnswer({
       method: request.method ?? "",
       route,
       status: response.statusCode,
-      ms: Math.round(performance.now() - start),
+      ms: performance.now() - start,
+      token,
+      address,
     })
   })
 }

@@ -44,10 +44,18 @@ export function parseTokens(bytes: Uint8Array): Tokens {
   }
 }
 
-/** Throws UNAUTHENTICATED (no such token, or expired) or FORBIDDEN (token without the scope). No tokens: loopback, all may. */
-export function authorize(tokens: Tokens | undefined, header: string | undefined, scope: Scope, now: Date): void {
-  if (!tokens) return
-  if (header === undefined && scope === "read" && tokens.anonymousRead) return
+/**
+ * The name of the token; `null` where none was needed. Throws UNAUTHENTICATED (no such token, or expired) or FORBIDDEN (token
+ * without the scope). No tokens: loopback, all may.
+ */
+export function authorize(
+  tokens: Tokens | undefined,
+  header: string | undefined,
+  scope: Scope,
+  now: Date,
+): string | null {
+  if (!tokens) return null
+  if (header === undefined && scope === "read" && tokens.anonymousRead) return null
   const found = findToken(tokens, header ?? "")
   if (!found)
     throw new RegistryError("UNAUTHENTICATED", header ? "no such token" : "this needs a token", {
@@ -60,6 +68,7 @@ export function authorize(tokens: Tokens | undefined, header: string | undefined
   if (!mayRead && !found.scopes.includes(scope)) {
     throw new RegistryError("FORBIDDEN", `the token ${found.name} does not have the scope ${scope}`)
   }
+  return found.name
 }
 
 /** Every hash is compared, in constant time: how long it takes says nothing about any of them. */

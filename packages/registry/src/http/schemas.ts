@@ -146,6 +146,11 @@ export const readyAnswer: z.ZodType = z.strictObject({
     witnesses: witnesses.optional(),
     folder: z.strictObject({ behind: count }).optional(),
   }),
+  trust: z.strictObject({ version: z.int().min(1), expires: z.string() }),
+  disk: z.strictObject({ free: count.describe("bytes, of the disk of the data folder") }),
+  latency: z
+    .strictObject({ answers: count, p50: z.number(), p99: z.number() })
+    .describe("ms, of the last answers that are not files"),
 })
 export const problemSchema: z.ZodType = z.object({
   type: z.string(),

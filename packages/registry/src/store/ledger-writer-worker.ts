@@ -50,6 +50,8 @@ function perform(order: WriteOrder): unknown {
       return writes.commit(commit)
     }
     case "close":
+      // SQLite does it when the last connection closes, and a backup may have one open: it looks into the database alone.
+      if (fault === null) db.pragma("wal_checkpoint(TRUNCATE)")
       return void db.close()
     case "fence":
       return writes.fence()

@@ -3,6 +3,7 @@ import { type TrustChain, limits } from "@weighlock/manifest"
 
 import { RegistryError } from "../../errors.ts"
 import type { LogHealth } from "../../log/run-log.ts"
+import type { Latency } from "../../latency.ts"
 import type { Metrics } from "../../metrics.ts"
 import { maxGrantsPerCall } from "../../uploads.ts"
 import { type Access, openApiOf } from "../openapi.ts"
@@ -15,17 +16,20 @@ export interface ServiceOptions {
   readonly trustChain: TrustChain
   readonly metrics: Metrics
   readonly health: () => LogHealth
+  /** Bytes that are free on the disk of the data folder. */
+  readonly diskFree: () => number
+  readonly latency: Latency
   /** Where clients reach this registry. */
   readonly ownUrl: () => string
   /** False while starting and while draining. */
   readonly isReady: () => Promise<boolean>
   /** For /openapi.json. */
-  readonly access: Access
+  readonly access: () => Access
 }
 
 /** `others`: every other route, for /openapi.json. */
 export function serviceRoutes(
-  { trustChain, metrics, health, ownUrl, isReady, access }: ServiceOptions,
+  { trustChain, metrics, health, diskFree, latency, ownUrl, isReady, access }: ServiceOptions,
   others: readonly Route[],
 ): readonly Route[] {
   const routes: Route[] = [
@@ -55,7 +59,9 @@ export function serviceRoutes(
         const { ready, ...log } = health()
         if (!(await isReady())) throw new RegistryError("UNAVAILABLE", "not ready")
         if (!ready) throw new RegistryError("UNAVAILABLE", "not ready: the newest checkpoint lacks its witnesses")
-        sendJson(response, { status: "ready", log })
+        const { version, expires } = trustChain.current
+        const trust = { version, expires: expires.toISOString() }
+        sendJson(response, { status: "ready", log, trust, disk: { free: diskFree() }, latency: latency.recent })
       },
     }),
     route({
@@ -74,10 +80,16 @@ export function serviceRoutes(
       summary: "This document.",
       scope: "open",
       answers: { 200: { description: "OpenAPI 3.1.", mediaType: "application/json" } },
-      handle: async ({ response }) => sendJson(response, document),
+      handle: async ({ response }) => sendJson(response, document(access())),
     }),
   ]
-  const document = openApiOf([...others, ...routes], productVersion, access)
+  const documents = new Map<string, unknown>()
+  const document = (now: Access): unknown => {
+    const key = JSON.stringify(now)
+    const made = documents.get(key) ?? openApiOf([...others, ...routes], productVersion, now)
+    documents.set(key, made)
+    return made
+  }
   return routes
 }
 
