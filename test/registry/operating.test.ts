@@ -37,7 +37,7 @@ function listening(): {
       void lines.push([level, about, text])
   return {
     lines,
-    logger: { ...quiet, info: at("info"), error: at("error") } as unknown as NonNullable<RegistryConfig["logger"]>,
+    logger: { ...quiet, info: at("info"), error: at("error") } as NonNullable<RegistryConfig["logger"]>,
   }
 }
 

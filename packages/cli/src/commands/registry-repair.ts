@@ -38,7 +38,7 @@ export function repairCommands(registry: Command, io: Io): void {
     .description("make a registry's data anew from an export of its log: the same root, or nothing")
     .requiredOption("--data <dir>", "a new folder")
     .option("--trust <file>", "the trust root file (WEIGHLOCK_TRUST, weighlock.toml)")
-    .option("--blobs <dir>", "old data to take the files of models from")
+    .option("--blobs <dir>", "old data to take the files of models from; with --store they go into the bucket")
     .option("--checkpoint-copy <file>", "the copy of the newest checkpoint, made if it is not there, if not in --data")
     .option("--checkpoint <file>", "the newest checkpoint that anybody has, where that copy is lost")
     .option("--newest", "where that copy is lost: nothing newer than the export was published, I am sure")
@@ -49,12 +49,13 @@ export function repairCommands(registry: Command, io: Io): void {
 async function withBucket<T>(
   context: Context,
   flags: StoreFlags,
+  { claim }: { readonly claim: boolean },
   work: (bucket: OpenedBucket | null) => Promise<T>,
 ): Promise<T> {
   const config = storeConfig(context, flags)
   if (config === null) return await work(null)
   const { openBucket } = await import("@weighlock/registry/s3")
-  const bucket = await openBucket(config)
+  const bucket = await openBucket(config, { claim })
   try {
     return await work(bucket)
   } finally {
@@ -66,7 +67,7 @@ async function check(context: Context, flags: FsckFlags): Promise<void> {
   const { out, path, settings, progress } = context
   const { fsck } = await import("@weighlock/registry")
   const { checkpointCopy, hashBlobs } = flags
-  const { size, root, findings } = await withBucket(context, flags, (bucket) =>
+  const { size, root, findings } = await withBucket(context, flags, { claim: false }, (bucket) =>
     fsck({
       data: path(flags.data),
       trust: settings.trust(flags),
@@ -109,7 +110,7 @@ async function rebuildFrom(context: Context, source: string, flags: RebuildFlags
   const { out, path, settings, progress } = context
   const { blobs, checkpointCopy, checkpoint, newest } = flags
   const data = path(flags.data)
-  const { size, root, versions, missing } = await withBucket(context, flags, (bucket) =>
+  const { size, root, versions, missing } = await withBucket(context, flags, { claim: blobs !== undefined }, (bucket) =>
     rebuild(
       {
         source: path(source),

@@ -45,9 +45,7 @@ export class BlobCopier implements BlobTaker {
 
   /** `from`: a data folder, or its `blobs`. `data`: a data folder. */
   static async open(from: string | undefined, data: string): Promise<BlobCopier> {
-    const inside = from === undefined ? null : join(from, "blobs")
-    const isData = inside !== null && (await stat(inside).catch(() => null))?.isDirectory() === true
-    return new BlobCopier(isData ? inside : (from ?? null), join(data, "blobs"))
+    return new BlobCopier(from === undefined ? null : await blobFolder(from), join(data, "blobs"))
   }
 
   async copy(blob: BlobFacts): Promise<void> {
@@ -76,6 +74,12 @@ export class BlobCopier implements BlobTaker {
       await rm(fresh, { force: true })
     }
   }
+}
+
+/** Of a data folder; a folder without one is taken for it. */
+export async function blobFolder(from: string): Promise<string> {
+  const inside = join(from, "blobs")
+  return (await stat(inside).catch(() => null))?.isDirectory() === true ? inside : from
 }
 
 /** At most `size` + 1 bytes are read: more is another blob. */

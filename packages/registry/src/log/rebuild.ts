@@ -21,7 +21,8 @@ import { RegistryError } from "../errors.ts"
 import { SqliteLedger } from "../store/ledger-sqlite.ts"
 import { type StoreRecord, writeStoreRecord } from "../store/store-record.ts"
 import { lockWriter } from "../store/writer-lock.ts"
-import { BlobCopier, BlobFinder } from "./blob-copier.ts"
+import { BlobCopier, BlobFinder, type BlobTaker } from "./blob-copier.ts"
+import { type BlobTarget, BlobUploader } from "./blob-uploader.ts"
 import { CheckpointCopy } from "./checkpoint-copy.ts"
 import type { BlobSource } from "./examine/blob-source.ts"
 import { newestKnown, readCheckpoint } from "./newest-known.ts"
@@ -35,10 +36,10 @@ export interface RebuildOptions {
   readonly data: string
   /** The trust root's envelope, or the path of the file. */
   readonly trust: string | Uint8Array
-  /** A data folder, or its `blobs`: copied as far as their digests hold. */
+  /** A data folder, or its `blobs`: copied, into the bucket if there is one, as far as their digests hold. */
   readonly blobs?: string
-  /** The bucket that has the blobs: nothing is copied. Its name is written down in the new folder. */
-  readonly bucket?: { readonly record: StoreRecord; readonly blobs: BlobSource }
+  /** The bucket that has the blobs, or gets them. Its name is written down in the new folder. */
+  readonly bucket?: BlobTarget & { readonly record: StoreRecord; readonly blobs: BlobSource }
   /** By default `checkpoint` in the data folder. Needed, unless one of the next two is told. */
   readonly checkpointCopy?: string
   /** A file with the newest checkpoint that anybody has. */
@@ -91,7 +92,7 @@ async function rebuildAlone(
   const ledger = new SqliteLedger(path)
   try {
     const { blobs, bucket } = options
-    const taker = bucket ? new BlobFinder(bucket.blobs) : await BlobCopier.open(blobs, data)
+    const taker = await takerFor(blobs, bucket, data)
     const rebuilding = new Rebuilding(ledger, trustChain, source, taker)
     await rebuilding.run(checkpoint, note, onProgress)
     if (known) await rebuilding.requireState(known)
@@ -106,6 +107,11 @@ async function rebuildAlone(
     await removeLedger(path)
     throw error
   }
+}
+
+async function takerFor(blobs: string | undefined, bucket: RebuildOptions["bucket"], data: string): Promise<BlobTaker> {
+  if (bucket === undefined) return await BlobCopier.open(blobs, data)
+  return blobs === undefined ? new BlobFinder(bucket.blobs) : await BlobUploader.open(blobs, bucket)
 }
 
 async function writeCopy(path: string, note: string): Promise<void> {
