@@ -339,7 +339,7 @@ for (const [why, files] of Object.entries(names)) {
 test("model refused: a file name that is not UTF-8", async (t) => {
   const folder = tempFolder(t)
   writeFileSync(Buffer.concat([Buffer.from(`${folder}/a`), Buffer.from([0xff])]), "x")
-  await assert.rejects(hashFolder(folder), { code: "FILE_UNREADABLE" })
+  await assert.rejects(hashFolder(folder), { code: "MANIFEST_INVALID" })
 })
 
 test("folder: sorted by bytes, excludes and top-level defaults left out, deeper ones kept, hidden files kept", async (t) => {
