@@ -330,3 +330,17 @@ test("--golden: no question, one of another shape, one too large, no file, a for
   assert.equal((await refusal("--golden", "question.json")).code, "MODEL_REFUSED")
   assert.ok(!existsSync(cli.path("model/golden")))
 })
+
+test("weights that Git LFS has not fetched: the reason is said beside what the loader says", async () => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 8\n`
+  const weights = [{ name: "y/kernel", shape: [2, 1], dtype: "float32" }]
+  const manifest = [{ paths: ["weights.bin"], weights }]
+  model({
+    "model.json": JSON.stringify({ format: "layers-model", modelTopology: topology, weightsManifest: manifest }),
+    "weights.bin": pointer,
+  })
+  const { code, stdout } = await cli.run("sign", "model", ...as, "-o", "no.json", "--json")
+  const { error } = JSON.parse(stdout) as { error: { code: string; hint: string } }
+  assert.deepEqual([code, error.code], [17, "MODEL_REFUSED"])
+  assert.match(error.hint, /^weights\.bin is a pointer of Git LFS: .*git lfs pull.*--no-load-check/)
+})

@@ -10,6 +10,7 @@ import { sep } from "node:path"
 import { ManifestError } from "@weighlock/manifest"
 import type { FoundFile } from "@weighlock/manifest/node"
 import { counted } from "../describe.ts"
+import { isLfsPointer, lfsWarning } from "./lfs.ts"
 import type { Warning } from "./listing.ts"
 import { isPickle } from "./pickles.ts"
 import { openFile, readAt } from "./read-whole.ts"
@@ -106,8 +107,7 @@ async function inspectFile({ name, path, size }: FoundFile, whole: boolean): Pro
 
 function warningOf(name: string, start: Buffer): string | null {
   if (isPickle(name, start)) return "a pickle: loading it in Python runs code of whoever made it"
-  const isPointer = start.toString("latin1", 0, 64).startsWith("version https://git-lfs.github.com/spec/")
-  return isPointer ? "a pointer of Git LFS: the file itself is not here, `git lfs pull` gets it" : null
+  return isLfsPointer(start) ? lfsWarning : null
 }
 
 async function secretIn(file: FileHandle, start: Buffer, size: number, whole: boolean): Promise<string | null> {

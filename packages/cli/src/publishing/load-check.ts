@@ -8,6 +8,7 @@ import { CodedError } from "@weighlock/manifest"
 import type { FoundFile } from "@weighlock/manifest/node"
 import type { UnverifiedModel } from "@weighlock/runtime"
 import { goldenNames } from "./golden-names.ts"
+import { lfsWarning } from "./lfs.ts"
 import type { Taken } from "./listing.ts"
 import { readWhole } from "./read-whole.ts"
 import { readIndex } from "./shards.ts"
@@ -24,7 +25,9 @@ export async function checkLoads(taken: Taken, signal: AbortSignal): Promise<boo
     await checkLoadable(await readModel(taken), { signal })
     return true
   } catch (error) {
-    throw error instanceof CodedError && error.code === "MODEL_REFUSED" ? await refused(error.message, error) : error
+    if (!(error instanceof CodedError) || error.code !== "MODEL_REFUSED") throw error
+    const pointer = taken.warnings.find(({ why }) => why === lfsWarning)
+    throw await refused(error.message, error, pointer && `${pointer.path} is ${pointer.why}`)
   }
 }
 
@@ -55,9 +58,11 @@ async function requireShards(start: FoundFile, files: readonly FoundFile[]): Pro
     if (!names.has(shard)) throw await refused(`${start.name} names ${shard}, which is not one of the files`)
 }
 
-async function refused(message: string, cause?: CodedError): Promise<Error> {
+/** `why`: what is more likely than what the loader says. */
+async function refused(message: string, cause?: CodedError, why?: string): Promise<Error> {
   const { RuntimeError } = await import("@weighlock/runtime")
   const anyway = "--no-load-check publishes it as it is"
-  const hint = cause?.hint === undefined ? anyway : `${cause.hint}; ${anyway}`
+  const first = why ?? cause?.hint
+  const hint = first === undefined ? anyway : `${first}; ${anyway}`
   return new RuntimeError("MODEL_REFUSED", message, { hint, cause })
 }
