@@ -28,13 +28,19 @@ export class PullTarget {
   readonly #fillsInside: boolean
   /** At its top, but what is no file of anybody's. */
   readonly #names: readonly string[]
-  readonly #isHalfFilled: boolean
+  readonly #hasStaging: boolean
+  readonly #isMarked: boolean
 
   private constructor(path: string, entries: readonly string[], fillsInside: boolean) {
     this.path = path
     this.#fillsInside = fillsInside
     this.#names = entries.filter((name) => name !== pullStaging && !(fillsInside && name === lostAndFound))
-    this.#isHalfFilled = entries.includes(pullStaging) && !entries.includes(pullMarker)
+    this.#hasStaging = entries.includes(pullStaging)
+    this.#isMarked = entries.includes(pullMarker)
+  }
+
+  get #isHalfFilled(): boolean {
+    return this.#hasStaging && !this.#isMarked
   }
 
   /** Throws TARGET_EXISTS for what is no folder, TARGET_UNUSABLE for what cannot be read. */
@@ -69,7 +75,7 @@ export class PullTarget {
         if (!(await isRight(session, pathBelow(this.path, resource.name), resource, onBytes))) wrong.push(resource.name)
       })
       if (wrong.length === 0) {
-        if (this.#fillsInside) await mark(this.path, manifest)
+        if (this.#hasStaging || (this.#fillsInside && !this.#isMarked)) await this.#finish(manifest, session.signal)
         return true
       }
       if (!this.#isHalfFilled) throw taken(this.path, `holds another ${wrong.toSorted()[0]}`)
@@ -118,12 +124,26 @@ export class PullTarget {
         await writeDurably(staging, manifest.resources, write)
         for (const name of await readdir(staging)) await putInPlace(join(staging, name), join(this.path, name))
         await syncFolder(this.path)
+        await mark(staging, this.path, manifest)
       })
       await rmdir(staging)
     } finally {
       await rmdir(claim).catch(() => undefined)
     }
-    await mark(this.path, manifest)
+  }
+
+  /** What a killed pull had only to mark, or to clear away. One that is alive does it itself. */
+  async #finish(manifest: VerifiedManifest, signal: AbortSignal | undefined): Promise<void> {
+    const claim = join(this.path, pullStaging)
+    try {
+      await claimStaging(claim, this.path, signal)
+    } catch (error) {
+      // Somebody does it, or we may not: the files are there and right all the same.
+      if (["TARGET_EXISTS", "EROFS", "EACCES", "EPERM"].includes(String(codeOf(error)))) return
+      throw diskError(error, "TARGET_UNUSABLE", this.path)
+    }
+    if (!this.#isMarked) await mark(claim, this.path, manifest)
+    await rm(claim, { recursive: true, force: true })
   }
 
   /** The resources whose files are there, of the right size; `null` when there is anything else. */
@@ -277,7 +297,14 @@ async function putInPlace(from: string, to: string): Promise<void> {
   await rename(from, to)
 }
 
-async function mark(folder: string, { model, version, digest, resources }: VerifiedManifest): Promise<void> {
+/** Made in `staging`, and whole when it gets its name. */
+async function mark(
+  staging: string,
+  folder: string,
+  { model, version, digest, resources }: VerifiedManifest,
+): Promise<void> {
   if (resources.some(({ name }) => name === pullMarker)) return
-  await createFile(join(folder, pullMarker), `${model}@${version} sha256:${digest}\n`, { mode: 0o644 })
+  const made = join(staging, pullMarker)
+  await createFile(made, `${model}@${version} sha256:${digest}\n`, { mode: 0o644 })
+  await moveDurably(made, join(folder, pullMarker))
 }
