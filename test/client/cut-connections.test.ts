@@ -54,3 +54,13 @@ test("one that knows no ranges for the rest of a file is asked for all of it", {
   const { files } = await fetchModel(reference, options)
   assert.ok(whole.equals(files.get("weights/one.bin")?.bytes ?? new Uint8Array(0)))
 })
+
+test("all of a part that comes without an end is all of it", { timeout: 300_000 }, async (t) => {
+  const { options, proxy } = await hostileClient(t, shop)
+  proxy.rule = ({ answer, isBlob, count, headers }) =>
+    isBlob && headers.range !== undefined && count <= 3
+      ? { ...answer, claims: answer.body.length + 1, then: "break" }
+      : null
+  const code = await codeOf(() => fetchModel(reference, options))
+  assert.equal(code, "none")
+})

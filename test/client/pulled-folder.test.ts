@@ -25,7 +25,7 @@ import { Cache, fetchModel, pullModel } from "@weighlock/client"
 import { type Resource, sha256Hex } from "@weighlock/manifest"
 import { hashFolder, modelHasher } from "@weighlock/manifest/node"
 import { flipByte } from "../support/hostile.ts"
-import { hostileClient, largeFiles, reference, sharedShop, tree } from "../support/published.ts"
+import { hostileClient, largeFiles, model, publishFiles, reference, sharedShop, tree } from "../support/published.ts"
 import { SyncedNames } from "../support/synced-names.ts"
 import { boundFolder, codeOf, smallDisk } from "../support/temp.ts"
 
@@ -207,7 +207,7 @@ test("what a killed pull left in a mount point is taken up; while one is alive i
   mkdirSync(join(mounted, ".weighlock-pulling", "0123456789ab", "b"), { recursive: true })
   rmSync(join(mounted, "weights", "big.bin"))
   rmSync(join(mounted, "model.json"))
-  writeFileSync(join(mounted, "a", "twin.bin"), "cut")
+  rmSync(join(mounted, "a"), { recursive: true })
   const alive = setInterval(() => utimesSync(join(mounted, ".weighlock-pulling"), new Date(), new Date()), 300)
   assert.equal(await codeOf(() => pullModel(reference, mounted, options)), "TARGET_EXISTS")
   clearInterval(alive)
@@ -221,12 +221,39 @@ test("what a killed pull left in a mount point is taken up; while one is alive i
   rmSync(join(mounted, ".weighlock-complete"))
   assert.equal((await pullModel(reference, mounted, options)).unchanged, true)
   assert.ok(existsSync(join(mounted, ".weighlock-complete")))
+  // A file of this name with other bytes is somebody's own, whatever else is there.
+  rmSync(join(mounted, ".weighlock-complete"))
+  mkdirSync(join(mounted, ".weighlock-pulling"))
+  writeFileSync(join(mounted, "model.json"), "mine")
+  assert.equal(await codeOf(() => pullModel(reference, mounted, options)), "TARGET_EXISTS")
+  assert.equal(readFileSync(join(mounted, "model.json"), "utf8"), "mine")
+  writeFileSync(join(mounted, "model.json"), files["model.json"] ?? "")
+  rmSync(join(mounted, ".weighlock-pulling"), { recursive: true })
+  writeFileSync(join(mounted, ".weighlock-complete"), "")
   // A file of somebody else beside what was left: nothing is touched.
   rmSync(join(mounted, ".weighlock-complete"))
   mkdirSync(join(mounted, ".weighlock-pulling", "0123456789ab"), { recursive: true })
   writeFileSync(join(mounted, "mine"), "x")
   assert.equal(await codeOf(() => pullModel(reference, mounted, options)), "TARGET_EXISTS")
   assert.ok(existsSync(join(mounted, ".weighlock-pulling", "0123456789ab")))
+})
+
+test("two versions pulled into one mount point at once: one of them, whole, and TARGET_EXISTS", async (t) => {
+  const mounted = smallDisk(t, "128m")
+  if (mounted === null) return
+  const other = `${model}@3.0.0`
+  await publishFiles(shop, { ...files, "only-here.txt": Buffer.from("3.0.0") }, { version: "3.0.0" })
+  const { options } = await hostileClient(t, shop)
+  const outcomes = await Promise.all(
+    [reference, other].map(
+      async (wanted) => [wanted, await codeOf(() => pullModel(wanted, mounted, options))] as const,
+    ),
+  )
+  assert.deepEqual(outcomes.map(([, code]) => code).toSorted(), ["TARGET_EXISTS", "none"])
+  const winner = outcomes.find(([, code]) => code === "none")?.[0] ?? ""
+  const { manifest, unchanged } = await pullModel(winner, mounted, options)
+  assert.equal(unchanged, true)
+  assert.equal(readFileSync(join(mounted, ".weighlock-complete"), "utf8"), `${winner} sha256:${manifest.digest}\n`)
 })
 
 suite("pull to a folder that holds", () => {

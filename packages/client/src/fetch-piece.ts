@@ -60,6 +60,7 @@ export async function fetchPiece(session: Session, target: Target, piece: Piece)
   let kept = 0
   const attempt = async (alive: Alive): Promise<void> => {
     const rest = { ...piece, offset: piece.offset + kept, length: piece.length - kept }
+    if (kept > 0 && rest.length === 0) return // all of it came, and then no end of the answer
     const answer = await openPiece(session, target, rest, alive).catch((error: unknown) => {
       if (kept === 0 || piece.resource.parts !== undefined || codeOf(error) !== "PROTOCOL") throw error
       kept = 0 // whoever has the file knows no ranges: from its beginning, then

@@ -3,10 +3,12 @@
  *
  *     model/                           is not there, or empty: it appears whole, with one rename
  *     model/                           holds exactly these files: nothing is done
- *     /models  (a mount point)         can't be replaced, nor can a folder that we may not write beside: verified in /models/.weighlock-pulling, then renamed entry by entry,
- *                                      and .weighlock-complete last; who reads earlier may see a part of the files
+ *     /models  (a mount point)         can't be replaced, nor can a folder that we may not write beside: files are verified in
+ *                                      /models/.weighlock-pulling, then renamed entry by entry, and .weighlock-complete last;
+ *                                      who reads earlier may see a part of the files, each of them whole
  *
- * What a killed pull leaves beside the folder, or in the mount point, the next one removes.
+ * What a killed pull leaves beside the folder the next one removes; what it leaves in a mount point, files of this version
+ * and nothing else, the next one takes up.
  */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
@@ -14,7 +16,17 @@ import { access, lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, s
 import { basename, dirname, join, resolve as resolvePath } from "node:path"
 import type { Resource, VerifiedManifest } from "@weighlock/manifest"
 import { pullMarker, pullStaging } from "@weighlock/manifest/node"
-import { createFile, forEach, makeFolder, moveDurably, pause, syncFile, syncFolder } from "@weighlock/node"
+import {
+  createFile,
+  forEach,
+  isTemporary,
+  makeFolder,
+  moveDurably,
+  pause,
+  syncFile,
+  syncFolder,
+  temporaryIn,
+} from "@weighlock/node"
 import type { Fetching } from "./download.ts"
 import { ClientError, codeOf, diskError } from "./errors.ts"
 import { deadAfter, isLongDead, startHeartbeat } from "./heartbeat.ts"
@@ -34,7 +46,7 @@ export class PullTarget {
   private constructor(path: string, entries: readonly string[], fillsInside: boolean) {
     this.path = path
     this.#fillsInside = fillsInside
-    this.#names = entries.filter((name) => name !== pullStaging && !(fillsInside && name === lostAndFound))
+    this.#names = ownNames(entries, fillsInside)
     this.#hasStaging = entries.includes(pullStaging)
     this.#isMarked = entries.includes(pullMarker)
   }
@@ -63,26 +75,22 @@ export class PullTarget {
 
   /**
    * Whether it holds these files already, and nothing else; every byte is read. Throws TARGET_EXISTS for a folder that holds
-   * anything else, unless a killed pull has left it half filled.
+   * anything else. One that a killed pull has left half filled holds some of them, whole and right.
    */
   async holds(session: Fetching, manifest: VerifiedManifest, onBytes: (bytes: number) => void): Promise<boolean> {
     if (this.#names.length === 0) return false
     const resources = new Map(manifest.resources.map((resource) => [resource.name, resource]))
     const files = await this.#list(resources)
-    if (files !== null && files.length === resources.size) {
-      const wrong: string[] = []
-      await forEach(files, session.hasher.threads, async (resource) => {
-        if (!(await isRight(session, pathBelow(this.path, resource.name), resource, onBytes))) wrong.push(resource.name)
-      })
-      if (wrong.length === 0) {
-        if (this.#hasStaging || (this.#fillsInside && !this.#isMarked)) await this.#finish(manifest, session.signal)
-        return true
-      }
-      if (!this.#isHalfFilled) throw taken(this.path, `holds another ${wrong.toSorted()[0]}`)
-    }
-    const tops = new Set(manifest.resources.map(({ name }) => name.split("/")[0]))
-    if (this.#isHalfFilled && this.#names.every((name) => tops.has(name))) return false
-    throw taken(this.path, "is there already, and neither empty nor exactly this version")
+    if (files === null || (files.length < resources.size && !this.#isHalfFilled))
+      throw taken(this.path, "is there already, and neither empty nor exactly this version")
+    const wrong: string[] = []
+    await forEach(files, session.hasher.threads, async (resource) => {
+      if (!(await isRight(session, pathBelow(this.path, resource.name), resource, onBytes))) wrong.push(resource.name)
+    })
+    if (wrong.length > 0) throw taken(this.path, `is there already, with another ${wrong.toSorted()[0]}`)
+    if (files.length < resources.size) return false
+    if (this.#hasStaging || (this.#fillsInside && !this.#isMarked)) await this.#finish(manifest, session.signal)
+    return true
   }
 
   /** `write` makes the files in the folder it is given. Throws TARGET_UNUSABLE, NO_SPACE, and what `write` throws. */
@@ -116,6 +124,10 @@ export class PullTarget {
   ): Promise<void> {
     const claim = join(this.path, pullStaging)
     await claimStaging(claim, this.path, signal)
+    if (!(await this.#isAsItWas())) {
+      await rmdir(claim)
+      throw taken(this.path, "was filled by somebody else meanwhile")
+    }
     // A name of its own: who was taken for dead and wakes up finds nothing of it any more.
     const staging = join(claim, randomBytes(6).toString("hex"))
     try {
@@ -130,6 +142,12 @@ export class PullTarget {
     } finally {
       await rmdir(claim).catch(() => undefined)
     }
+  }
+
+  /** Since it was looked at. Others may have filled it before we had the claim. */
+  async #isAsItWas(): Promise<boolean> {
+    const now = ownNames(await readdir(this.path), this.#fillsInside)
+    return now.toSorted().join("/") === this.#names.toSorted().join("/")
   }
 
   /** What a killed pull had only to mark, or to clear away. One that is alive does it itself. */
@@ -162,6 +180,13 @@ export class PullTarget {
     }
     return found
   }
+}
+
+/** Entries but for those that are nobody's: our own, and what a file system puts at its top. */
+function ownNames(entries: readonly string[], fillsInside: boolean): readonly string[] {
+  const isNobodys = (name: string): boolean =>
+    name === pullStaging || (fillsInside && (name === lostAndFound || isTemporary(name)))
+  return entries.filter((name) => !isNobodys(name))
 }
 
 function foldersAbove(name: string): string[] {
@@ -274,9 +299,9 @@ async function claimStaging(claim: string, target: string, signal: AbortSignal |
   const after = await lstat(claim).catch(() => null)
   const isDead = before !== null && after !== null && before.ino === after.ino && before.atimeMs === after.atimeMs
   if (isDead) {
-    const dead = join(claim, "..", `.weighlock-${randomBytes(8).toString("hex")}.tmp`)
-    await rename(claim, dead).catch(() => undefined)
-    await rm(dead, { recursive: true, force: true })
+    await rename(claim, temporaryIn(target)).catch(() => undefined)
+    for (const name of await readdir(target))
+      if (isTemporary(name)) await rm(join(target, name), { recursive: true, force: true })
   }
   if (!(await made(claim))) throw taken(target, "is being filled by another pull")
 }
