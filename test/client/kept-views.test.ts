@@ -254,3 +254,23 @@ test("a view that can't be kept fails nobody who has a registry", async (t) => {
   assert.match(view.notKept ?? "", /STATE|cannot use the kept views/)
   assert.equal(view.from, "registry")
 })
+
+test("an older proof of the same history, which a registry may give, takes the place of no newer one", async (t) => {
+  const { options, proxy } = await hostileClient(t, shop)
+  let older: Buffer | null = null
+  proxy.rule = ({ answer, path }) => {
+    if (path.endsWith("/versions/1.0.0")) older ??= answer.body
+    return null
+  }
+  await fetchModel(reference, options)
+  const first = viewOf(options)
+  await publishFiles(shop, shop.files, { version: "9.0.0", metadata: { note: "the log has grown" } })
+  await fetchModel(reference, options)
+  const newer = viewOf(options)
+  assert.ok(newer > first)
+  const before = readFileSync(newer)
+  proxy.rule = ({ path }) => (path.endsWith("/versions/1.0.0") && older !== null ? made(200, older) : null)
+  await fetchModel(reference, options)
+  assert.equal(viewOf(options), newer)
+  assert.ok(readFileSync(newer).equals(before))
+})
