@@ -12,7 +12,10 @@ const clockSkew = 300
 export function requireFresh(freshness: number | null, maxStaleness: number | null, now: Date): void {
   if (maxStaleness === null) return
   if (freshness === null)
-    throw stale("the trust root names no witnesses, so no one says how old this view of the log is")
+    throw stale(
+      "the trust root names no witnesses, so no one says how old this view of the log is",
+      "leave --max-staleness out, or have witnesses named in the trust root; of what was kept here it bounds the age by this machine's clock",
+    )
   const age = now.getTime() / 1000 - freshness
   if (age < -clockSkew) throw stale(`witnesses date the log ${Math.floor(-age)} s ahead of this machine's clock`)
   if (!(age <= maxStaleness)) {
@@ -22,8 +25,8 @@ export function requireFresh(freshness: number | null, maxStaleness: number | nu
   }
 }
 
-function stale(message: string): ManifestError {
-  return new ManifestError("STALE", message, {
-    hint: "ask the registry again, or whoever runs its witnesses; --max-staleness sets what you accept",
-  })
+const askAgain = "ask the registry again, or whoever runs its witnesses; --max-staleness sets what you accept"
+
+function stale(message: string, hint = askAgain): ManifestError {
+  return new ManifestError("STALE", message, { hint })
 }
