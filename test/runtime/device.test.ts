@@ -74,6 +74,8 @@ test("loading ends when told to, and when it takes too long", async () => {
 test("what is missing is said, and whatever is thrown has a class of this package", async () => {
   const calls: readonly (readonly [unknown, unknown, RegExp])[] = [
     ["acme/mnist@1.0.0", {}, /the option trust is missing/],
+    ["acme/mnist@1.0.0", undefined, /the option trust is missing/],
+    ["./folder", { bundle: "b.json" }, /the option trust is missing/],
     ["acme/mnist@1.0.0", { trust: "" }, /the option trust is missing/],
     ["acme/mnist@1.0.0", { trust: `sha256:${"0".repeat(64)}` }, /where the registry is/],
     ["acme/mnist@1.0.0", { trust: "x", device: "abacus" }, /abacus/],

@@ -52,11 +52,12 @@ const defaultMaxRestarts = 8
  * Throws what `fetchModel` (or, with a bundle, `readModelFolder`) throws, then as `loadVerified`. A lost engine is loaded
  * again from the cache or the folder, through the hash.
  */
-export async function loadModel(reference: string, options: ModelSource & LoadOptions): Promise<Model> {
-  enginesFor(options?.device ?? "auto") // a misspelled device should not cost a download
+export async function loadModel(reference: string, given: ModelSource & LoadOptions): Promise<Model> {
+  const options = given ?? {} // what is missing is said by whoever needs it
+  enginesFor(options.device ?? "auto") // a misspelled device should not cost a download
   // Who brings verified files needs no network code.
   const { fetchFiles, fetchModel, readModelFolder } = await import("@weighlock/client")
-  const bundle = options?.bundle
+  const { bundle } = options
   const files =
     bundle === undefined ? await fetchModel(reference, options) : await readModelFolder(reference, bundle, options)
   const quiet = { ...options, onProgress: (): void => undefined }
