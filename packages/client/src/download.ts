@@ -6,7 +6,7 @@ import type { FileHandle } from "node:fs/promises"
 import type { Resource } from "@weighlock/manifest"
 import type { FileHasher, Hashed } from "@weighlock/node"
 import { forEach, Limiter, pause, SerialQueue } from "@weighlock/node"
-import { codeOf, diskError, unavailable } from "./errors.ts"
+import { codeOf, diskError, unavailable, Unreachable } from "./errors.ts"
 import { fetchPiece, type Piece } from "./fetch-piece.ts"
 import { Overtaken, type Partial } from "./partials.ts"
 import { Blocks, mismatch } from "./receive.ts"
@@ -54,6 +54,7 @@ export async function downloadMissing(
 ): Promise<void> {
   let waiting = distinct(resources)
   let missing = new Set(await absentOf(session, waiting))
+  if (missing.size > 0 && session.transport.isOffline) throw notHere([...missing])
   const total = sizeOf(missing)
   await session.cache.requireSpace([...missing])
   let [done, movedAt, idle] = [0, performance.now(), 0]
@@ -74,6 +75,14 @@ export async function downloadMissing(
     if (missing.size < busy.length) arrived(sizeOf(busy) - sizeOf(missing))
     else if (busy.length > 0) await othersTurn(session, busy, movedAt, idle)
   }
+}
+
+function notHere(missing: readonly Resource[]): Unreachable {
+  const [first] = missing
+  const others = missing.length === 1 ? "is" : `and ${missing.length - 1} more files are`
+  return new Unreachable(`offline, and ${first?.name} ${others} not in the cache as signed`, {
+    hint: "fetch it once while the registry can be reached",
+  })
 }
 
 /** Others have all that is missing: looks away for a moment, and gives up once none of them has got further for long. */

@@ -56,7 +56,8 @@ export class Transport {
   readonly stores: StorePolicy
   readonly signal: AbortSignal | undefined
   readonly #token: string | undefined
-  readonly #isOffline: boolean
+  /** Nobody is asked. */
+  readonly isOffline: boolean
   readonly #agents = new Map<LookupFunction | string | undefined, Dispatcher>()
 
   constructor(options: TransportOptions) {
@@ -64,7 +65,7 @@ export class Transport {
     this.stores = new StorePolicy(this.registry, options.allowStoreHosts)
     this.#token = checkedToken(options.token)
     this.signal = options.signal
-    this.#isOffline = options.offline === true
+    this.isOffline = options.offline === true
     wayTo(this.registry) // a variable that is no proxy's address is said before anything is tried
   }
 
@@ -146,7 +147,7 @@ export class Transport {
   }
 
   #requireOnline(url: URL): void {
-    if (this.#isOffline) throw new NotAsked(`offline, so ${url.origin} is not asked`)
+    if (this.isOffline) throw new NotAsked(`offline, so ${url.origin} is not asked`)
   }
 
   /** The caller's signal, and the time that one exchange may take: longer when it moves a part of a file. */
