@@ -81,9 +81,17 @@ export async function fetchPiece(session: Session, target: Target, piece: Piece)
     try {
       return await session.transport.retrying(attempt)
     } catch (error) {
-      if (!(error instanceof Unreachable) || kept < before + goodProgress) throw error
+      if (!(error instanceof Unreachable)) throw error
+      if (kept < before + goodProgress) throw ofPiece(error, piece)
     }
   }
+}
+
+/** Which file it was about, unless that is said. */
+function ofPiece(error: Unreachable, { name, resource }: Piece): Unreachable {
+  if (error.message.includes(resource.name)) return error
+  const { message, hint } = error
+  return new Unreachable(`${name}: ${message}`, { cause: error, ...(hint === undefined ? {} : { hint }) })
 }
 
 /** As `fetchPiece`, into memory. Throws DIGEST_MISMATCH as soon as a byte too many comes. */
