@@ -15,8 +15,8 @@ export interface EntriesQuery {
   readonly limit?: string | undefined
 }
 
-/** A count in its one spelling; beyond 2^53-1 is UNSUPPORTED anyway, and no log is that long. */
-const decimal = z.string().regex(/^(0|[1-9][0-9]{0,15})$/)
+/** A count in its one spelling, below 10^15: every one of them is a JSON number exactly, and no log is that long. */
+const decimal = z.string().regex(/^(0|[1-9][0-9]{0,14})$/)
 const limit = z
   .string()
   .regex(/^([1-9][0-9]{0,2}|1000)$/)
