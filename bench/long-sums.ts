@@ -4,9 +4,9 @@
  *     node bench/long-sums.ts          conv 3×3×128, 28×28        8.6 ms    9.9 ms    1.15
  */
 import { createRequire } from "node:module"
-import type { ReadyEngine, TensorFlow } from "@weighlock/runtime/src/engines/engine.ts"
-import { longestSum } from "@weighlock/runtime/src/engines/kernels/sum-blocks.ts"
-import { openWasm } from "@weighlock/runtime/src/engines/wasm.ts"
+import type { Backend, TensorFlow } from "@weighlock/runtime/src/engines/tfjs/backend.ts"
+import { longestSum } from "@weighlock/runtime/src/engines/tfjs/kernels/sum-blocks.ts"
+import { openWasm } from "@weighlock/runtime/src/engines/tfjs/wasm.ts"
 
 type Kernels = ReturnType<TensorFlow["getKernelsForBackend"]>
 type Layer = () => { dispose(): void }
@@ -17,7 +17,7 @@ const core = require("@tensorflow/tfjs-core") as TensorFlow
 async function opened(longest: number): Promise<Kernels> {
   const engine = await openWasm(longest)
   if (!engine.available) throw new Error(engine.why)
-  return (engine satisfies ReadyEngine).tf.getKernelsForBackend("wasm")
+  return (engine satisfies Backend).tf.getKernelsForBackend("wasm")
 }
 
 function use(kernels: Kernels): void {

@@ -1,6 +1,6 @@
 /** Every case on one engine, a test for each class: what `test:engines` runs, one process an engine. */
 import { before, test } from "node:test"
-import type { ReadyEngine } from "@weighlock/runtime/src/engines/engine.ts"
+import type { Backend } from "@weighlock/runtime/src/engines/tfjs/backend.ts"
 import { readAnswers } from "./answers.ts"
 import { allCases } from "./cases.ts"
 import { requireEveryClass, requireRight } from "./expectations.ts"
@@ -12,8 +12,8 @@ export function testFullMatrix(name: string, least: number): void {
   const answers = readAnswers()
   const byLayer = Map.groupBy(allCases(), ({ layer }) => layer)
   const results: Result[] = []
-  let engine: ReadyEngine
-  let js: ReadyEngine
+  let engine: Backend
+  let js: Backend
 
   before(async () => {
     js = await openEngine("js")

@@ -1,7 +1,7 @@
 /** 400 cases on the engine `js`, and the extreme ones; `test:engines` asks all. */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import type { ReadyEngine } from "@weighlock/runtime/src/engines/engine.ts"
+import type { Backend } from "@weighlock/runtime/src/engines/tfjs/backend.ts"
 import { readAnswers } from "./answers.ts"
 import { allCases } from "./cases.ts"
 import { requireRight } from "./expectations.ts"
@@ -10,7 +10,7 @@ import { longSums, representative } from "./features.ts"
 import { runMatrix } from "./matrix.ts"
 import { askCase, openEngine } from "./run-case.ts"
 
-let engine: ReadyEngine
+let engine: Backend
 
 before(async () => {
   engine = await openEngine("js")

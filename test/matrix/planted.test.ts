@@ -1,7 +1,7 @@
 /** The matrix finds what it is for: engines with a fault that was put there on purpose. */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import type { ReadyEngine } from "@weighlock/runtime/src/engines/engine.ts"
+import type { Backend } from "@weighlock/runtime/src/engines/tfjs/backend.ts"
 import { readAnswers, type Tensor } from "./answers.ts"
 import type { MatrixCase } from "./case.ts"
 import { allCases } from "./cases.ts"
@@ -12,7 +12,7 @@ import { askCase, openEngine } from "./run-case.ts"
 
 const cases = representative(allCases(), 400)
 const answers = readAnswers()
-let engine: ReadyEngine
+let engine: Backend
 /** What the engine answers right, without a fault. */
 let answered: readonly MatrixCase[]
 

@@ -1,36 +1,37 @@
 /** Asks one engine the cases of the matrix, through the loader's own functions. */
 import { openFormat } from "@weighlock/runtime/src/formats/format.ts"
-import { openLayersModel } from "@weighlock/runtime/src/engines/layers-model.ts"
-import type { Engine, ReadyEngine } from "@weighlock/runtime/src/engines/engine.ts"
-import { cpuEngine } from "@weighlock/runtime/src/engines/cpu.ts"
-import { wasmEngine } from "@weighlock/runtime/src/engines/wasm.ts"
+import { openLayersModel } from "@weighlock/runtime/src/engines/tfjs/layers-model.ts"
+import type { Backend, OpenedBackend } from "@weighlock/runtime/src/engines/tfjs/backend.ts"
+import { openJs } from "@weighlock/runtime/src/engines/tfjs/js.ts"
+import { openWasm } from "@weighlock/runtime/src/engines/tfjs/wasm.ts"
 import type { MatrixCase, TensorOfCase } from "./case.ts"
 
 export type Outcome =
   | { readonly answers: readonly { readonly shape: readonly number[]; readonly values: ArrayLike<number> }[] }
   | { readonly why: string }
 
-const engines: Readonly<Record<string, Engine>> = { js: cpuEngine, wasm: wasmEngine }
+const backends: Readonly<Record<string, () => Promise<OpenedBackend>>> = { js: openJs, wasm: () => openWasm() }
 
 // Libraries chat, as in the worker.
 for (const method of ["debug", "info", "log", "warn"] as const) console[method] = () => undefined
 
-export async function openEngine(name: string): Promise<ReadyEngine> {
-  const opened = await engines[name]?.open()
+export async function openEngine(name: string): Promise<Backend> {
+  const opened = await backends[name]?.()
   if (opened?.available !== true) throw new Error(`engine ${name} is not here`)
   return opened
 }
 
 const shard = "group1-shard1of1.bin"
 
-export async function askCase(engine: ReadyEngine, one: MatrixCase): Promise<Outcome> {
+export async function askCase(engine: Backend, one: MatrixCase): Promise<Outcome> {
   try {
     const artifacts = openFormat("tfjs-layers", "model.json", filesOf(one))
-    const { model } = await openLayersModel(engine, artifacts, performance.now())
+    if (artifacts.kind !== "layers") throw new TypeError("not a model of layers")
+    const model = await openLayersModel(engine, artifacts, performance.now())
     const answers = await model.predict(
       one.inputs.map(({ shape, dtype, values }) => ({ shape, data: typed(dtype, values) })),
     )
-    return { answers: answers.map(({ shape, data }) => ({ shape, values: data })) }
+    return { answers: answers.map(({ shape, data }) => ({ shape, values: data as ArrayLike<number> })) }
   } catch (error) {
     return { why: error instanceof Error ? error.message : String(error) }
   } finally {

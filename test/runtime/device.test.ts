@@ -37,8 +37,15 @@ test("auto takes the fastest that is here and says what it passed over", async (
   await model.dispose()
 })
 
-test("the engines, fastest first", () => {
-  assert.deepEqual(engineNames, ["tfjs-node-gpu", "wasm", "js"])
+test("the engines, fastest first of each format", () => {
+  assert.deepEqual(engineNames, [
+    "tfjs-node-gpu",
+    "wasm",
+    "js",
+    "onnxruntime-cuda",
+    "onnxruntime-webgpu",
+    "onnxruntime",
+  ])
 })
 
 test("a model that WebAssembly has no room for goes to the next engine, not to wrong answers", async () => {

@@ -37,14 +37,14 @@ const rows = (count: number): string => `[${Array.from({ length: count }, (_, ro
 const inside = (file: string): Promise<any> => import(new URL(file, import.meta.resolve("@weighlock/runtime")).href)
 
 test("what is alive while a batch is computed does not grow with its rows", async () => {
-  const { cpuEngine } = await inside("./engines/cpu.ts")
-  const { openLayersModel } = await inside("./engines/layers-model.ts")
+  const { openJs } = await inside("./engines/tfjs/js.ts")
+  const { openLayersModel } = await inside("./engines/tfjs/layers-model.ts")
   const { openFormat } = await inside("./formats/format.ts")
-  const engine = await cpuEngine.open()
+  const engine = await openJs()
   const { json, weights } = await save(dense())
   const files = { "model.json": new Uint8Array(Buffer.from(JSON.stringify(json))), [weightFile]: weights }
   const artifacts = openFormat("tfjs-layers", "model.json", new Map(Object.entries(files)))
-  const { model: loaded } = await openLayersModel(engine, artifacts, performance.now())
+  const loaded = await openLayersModel(engine, artifacts, performance.now())
   const global = engine.tf.engine()
   const runKernel = global.runKernel
   const peaks = []

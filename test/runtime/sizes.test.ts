@@ -94,7 +94,7 @@ for (const [what, { make, few, many }] of Object.entries(openModels)) {
 }
 
 test("a picture is averaged where it lies: the result is small", async () => {
-  const { kernelOutput } = await inside("./engines/kernel-sizes.ts")
+  const { kernelOutput } = await inside("./engines/tfjs/kernel-sizes.ts")
   const x = { shape: [2, 1600, 1600, 128] }
   assert.equal(kernelOutput("Mean", { x }, { axis: [1, 2] }), 256)
   assert.equal(kernelOutput("Max", { x }, { reductionIndices: -1 }), 2 * 1600 * 1600)
@@ -103,20 +103,20 @@ test("a picture is averaged where it lies: the result is small", async () => {
 })
 
 async function openHere({ json, weights }: SavedModel): Promise<{ loaded: any; engine: any }> {
-  const { cpuEngine } = await inside("./engines/cpu.ts")
-  const { openLayersModel } = await inside("./engines/layers-model.ts")
+  const { openJs } = await inside("./engines/tfjs/js.ts")
+  const { openLayersModel } = await inside("./engines/tfjs/layers-model.ts")
   const { openFormat } = await inside("./formats/format.ts")
-  const engine = await cpuEngine.open()
+  const engine = await openJs()
   const files = { "model.json": new Uint8Array(Buffer.from(JSON.stringify(json))), [weightFile]: weights }
   const artifacts = openFormat("tfjs-layers", "model.json", new Map(Object.entries(files)))
-  const { model: loaded } = await openLayersModel(engine, artifacts, performance.now())
+  const loaded = await openLayersModel(engine, artifacts, performance.now())
   return { loaded, engine: engine.tf.engine() }
 }
 
 test("what is alive together is bounded, however small each part is", async () => {
-  const { MemoryGuard } = await inside("./engines/memory-guard.ts")
-  const { cpuEngine } = await inside("./engines/cpu.ts")
-  const { tf: library, backend } = await cpuEngine.open()
+  const { MemoryGuard } = await inside("./engines/tfjs/memory-guard.ts")
+  const { openJs } = await inside("./engines/tfjs/js.ts")
+  const { tf: library, backend } = await openJs()
   const guard = new MemoryGuard(library, backend, 1_000_000)
   const before = library.memory().numTensors
   const ones = library.ones([100, 100])
@@ -189,7 +189,7 @@ for (const [name, { make, input }] of sample(Object.entries(shapes), 2)) {
   test(`what an operation makes is known before it runs: ${name}`, async () => {
     const symbol = tf.input({ shape: input })
     const made = await openHere(await save(tf.model({ inputs: symbol, outputs: make().apply(symbol) })))
-    const { kernelOutput } = await inside("./engines/kernel-sizes.ts")
+    const { kernelOutput } = await inside("./engines/tfjs/kernel-sizes.ts")
     const { loaded, engine } = made
     const runKernel = engine.runKernel
     const seen: string[] = []

@@ -5,10 +5,10 @@
  */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import { cpuEngine } from "@weighlock/runtime/src/engines/cpu.ts"
-import type { ReadyEngine, TensorFlow } from "@weighlock/runtime/src/engines/engine.ts"
-import { kernelOutput, kernelScratch } from "@weighlock/runtime/src/engines/kernel-sizes.ts"
-import { openWasm } from "@weighlock/runtime/src/engines/wasm.ts"
+import { openJs } from "@weighlock/runtime/src/engines/tfjs/js.ts"
+import type { Backend, TensorFlow } from "@weighlock/runtime/src/engines/tfjs/backend.ts"
+import { kernelOutput, kernelScratch } from "@weighlock/runtime/src/engines/tfjs/kernel-sizes.ts"
+import { openWasm } from "@weighlock/runtime/src/engines/tfjs/wasm.ts"
 import { Random } from "../matrix/random.ts"
 
 type Tensor = ReturnType<TensorFlow["tensor"]>
@@ -31,14 +31,14 @@ let wasm: {
   disposeData(id: object, ...rest: unknown[]): boolean
 }
 
-async function opened(engine: Promise<{ available: boolean }>): Promise<ReadyEngine> {
-  const found = (await engine) as { available: true } & ReadyEngine
+async function opened(engine: Promise<{ available: boolean }>): Promise<Backend> {
+  const found = (await engine) as { available: true } & Backend
   assert.ok(found.available)
   return found
 }
 
 before(async () => {
-  await opened(cpuEngine.open())
+  await opened(openJs())
   tf = (await opened(openWasm(5))).tf
   wasm = tf.backend() as unknown as typeof wasm
 })

@@ -4,6 +4,7 @@ import { auditCommand } from "./commands/audit.ts"
 import { cacheCommand } from "./commands/cache.ts"
 import { completionCommand } from "./commands/completion.ts"
 import { doctorCommand } from "./commands/doctor.ts"
+import { engineCommand } from "./commands/engine.ts"
 import { fetchCommands } from "./commands/fetch.ts"
 import { historyCommand } from "./commands/history.ts"
 import { importCommand } from "./commands/import.ts"
@@ -71,6 +72,7 @@ function build(io: Io, version: string): Command {
     registryCommand,
     witnessCommand,
     cacheCommand,
+    engineCommand,
     doctorCommand,
     completionCommand,
   ]) {

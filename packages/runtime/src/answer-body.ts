@@ -4,6 +4,7 @@
  *     rows      {"predictions":[[0.1,0.9],[0.3,0.7]]}    several outputs: {"predictions":[{"prob":[0.1,0.9],"size":3}, …]}
  *     columns   {"outputs":[[0.1,0.9],[0.3,0.7]]}        several outputs: {"outputs":{"prob":[[0.1,0.9], …],"size":[3, …]}}
  */
+import { notFiniteAt } from "./dtypes.ts"
 import { RuntimeError } from "./errors.ts"
 import { BoundedText } from "./bounded-text.ts"
 import type { AnswerForm } from "./predict-body.ts"
@@ -82,7 +83,7 @@ class Column {
     this.#data = tensor?.data ?? new Float32Array(0)
     this.#shape = shape
     this.#asBool = dtype === "bool"
-    const at = this.#data.findIndex((value) => !Number.isFinite(value))
+    const at = notFiniteAt(this.#data)
     if (at < 0) return
     throw new RuntimeError("OUTPUT_INVALID", `output ${name}: element ${at} is ${this.#data[at]}, which JSON can't say`)
   }
@@ -108,8 +109,15 @@ class Column {
     text.add("]")
   }
 
+  /** JSON; whole numbers with all their digits, beyond 2^53 as well. */
   #numbers(from: number, to: number): string {
-    const numbers = this.#data.subarray(from, to)
-    return this.#asBool ? Array.from(numbers, (value) => value !== 0).join(",") : numbers.join(",")
+    const data = this.#data
+    if (Array.isArray(data))
+      return data
+        .slice(from, to)
+        .map((text) => JSON.stringify(text))
+        .join(",")
+    const numbers = data.subarray(from, to)
+    return this.#asBool ? Array.from(numbers as Uint8Array, (value) => value !== 0).join(",") : numbers.join(",")
   }
 }

@@ -4,6 +4,7 @@
  *
  *     {"instances":[{"image":[[1],[2]]}]}    depth 5, 4 lists and 2 objects, 2 strings
  */
+import { isWrittenAsText } from "./dtypes.ts"
 import { RuntimeError } from "./errors.ts"
 import { elementsIn, type TensorSpec } from "./tensors.ts"
 
@@ -21,7 +22,8 @@ const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
 export function requireStructure(body: Uint8Array, inputs: readonly TensorSpec[], maxRows: number): void {
   const rank = Math.max(0, ...inputs.map(({ shape }) => shape.length))
   // One more of each: a tensor that is a little too deep is refused with its shape.
-  const limits = { depth: rank + depthAround + 1, strings: maxRows * inputs.length + stringsAround }
+  const texts = inputs.some(({ dtype }) => isWrittenAsText(dtype)) ? manyLists : 0
+  const limits = { depth: rank + depthAround + 1, strings: maxRows * inputs.length + stringsAround + texts }
   const maxLists = Math.max(manyLists, maxRows * listsInRow(inputs) + listsAround)
   let [depth, lists, strings] = [0, 0, 0]
   for (let at = 0; at < body.length; at++) {

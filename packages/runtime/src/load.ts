@@ -5,7 +5,7 @@
  */
 import type { ClientOptions, VerifiedFile, VerifiedFiles } from "@weighlock/client"
 import { RuntimeError } from "./errors.ts"
-import { enginesFor } from "./engines/choose.ts"
+import { enginesFor, requireDevice } from "./engines/choose.ts"
 import { defaultGoldenTimeout, loadWithExample } from "./engines/load-with-example.ts"
 import type { LoadReply, LoadRequest } from "./engines/messages.ts"
 import { type RunningEngine, Supervisor } from "./engines/supervisor.ts"
@@ -54,7 +54,7 @@ const defaultMaxRestarts = 8
  */
 export async function loadModel(reference: string, given: ModelSource & LoadOptions): Promise<Model> {
   const options = given ?? {} // what is missing is said by whoever needs it
-  enginesFor(options.device ?? "auto") // a misspelled device should not cost a download
+  requireDevice(options.device ?? "auto") // a misspelled device should not cost a download
   // Who brings verified files needs no network code.
   const { fetchFiles, fetchModel, readModelFolder } = await import("@weighlock/client")
   const { bundle } = options
@@ -93,8 +93,9 @@ export async function loadVerified(files: VerifiedFiles, options: VerifiedLoadOp
 async function startEngine(files: VerifiedFiles, options: LoadOptions): Promise<RunningEngine> {
   const { device = "auto", signal, loadTimeout = defaultLoadTimeout, goldenTimeout = defaultGoldenTimeout } = options
   signal?.throwIfAborted()
-  enginesFor(device)
+  requireDevice(device)
   requireSupported(files.manifest.format)
+  enginesFor(device, files.manifest.format)
   const link = new WorkerLink()
   try {
     const loading = loadWithExample(link, loadRequest(files, device), goldenTimeout)

@@ -7,10 +7,8 @@
  * Strict both ways: what is ragged, not a number, or not finite in the tensor's type is INPUT_INVALID, never rounded to
  * something near; a NaN that comes out is OUTPUT_INVALID, never a silent `null`.
  */
+import { type DType, type Element, elementFrom, type TensorValues, valuesOf } from "./dtypes.ts"
 import { RuntimeError } from "./errors.ts"
-
-export type DType = "float32" | "int32" | "bool"
-export type TensorValues = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
 
 /** One input or output of a model. `shape` leaves the batch out; `null` is a dimension the model takes in any size. */
 export interface TensorSpec {
@@ -26,17 +24,12 @@ export interface TensorData {
 }
 
 /** One tensor of one instance: nested lists, or a flat typed array with the right number of elements. */
-export type TensorValue = number | boolean | ArrayLike<number> | readonly TensorValue[]
-/** What a model answers for one tensor of one instance. */
-export type OutputValue = number | boolean | OutputValue[]
+export type TensorValue = number | bigint | string | boolean | ArrayLike<number | bigint> | readonly TensorValue[]
+/** What a model answers for one tensor of one instance; a bigint where a number would be rounded. */
+export type OutputValue = number | bigint | string | boolean | OutputValue[]
 
 /** Elements a tensor may have (256 MiB of float32): larger ones are refused before they are allocated. */
 export const maxElements: number = 2 ** 26
-
-export function valuesOf(dtype: DType, length: number): TensorValues {
-  if (dtype === "float32") return new Float32Array(length)
-  return dtype === "int32" ? new Int32Array(length) : new Uint8Array(length)
-}
 
 /** Packs the same input of every instance into one batch. Throws INPUT_INVALID. */
 export function packBatch(spec: TensorSpec, instances: readonly unknown[]): TensorData {
@@ -52,7 +45,7 @@ export function packBatch(spec: TensorSpec, instances: readonly unknown[]): Tens
 
 /** One nested list per instance. Throws OUTPUT_INVALID for NaN. */
 export function unpackBatch(spec: TensorSpec, { shape, data }: TensorData): OutputValue[] {
-  const nan = data.findIndex(Number.isNaN)
+  const nan = isFractions(data) ? data.findIndex((value) => Number.isNaN(value)) : -1
   if (nan >= 0) throw new RuntimeError("OUTPUT_INVALID", `output ${spec.name}: element ${nan} of the answer is NaN`)
   const [count = 0, ...inner] = shape
   const each = elementsIn(inner)
@@ -69,9 +62,20 @@ export function describe(shape: readonly (number | null)[]): string {
 
 function nest(shape: readonly number[], data: TensorValues, offset: number, asBool: boolean): OutputValue {
   const [length, ...inner] = shape
-  if (length === undefined) return asBool ? data[offset] !== 0 : (data[offset] ?? 0)
+  if (length === undefined) return outputValue(data[offset] ?? 0, asBool)
   const each = elementsIn(inner)
   return Array.from({ length }, (_, index) => nest(inner, data, offset + index * each, asBool))
+}
+
+function isFractions(data: TensorValues): data is Extract<TensorValues, Float32Array | Float64Array> {
+  return data instanceof Float32Array || data instanceof Float64Array
+}
+
+function outputValue(element: Element, asBool: boolean): OutputValue {
+  if (asBool) return element !== 0
+  if (typeof element !== "bigint") return element
+  const number = Number(element)
+  return Number.isSafeInteger(number) ? number : element
 }
 
 // Dimensions the model leaves open are taken from the first instance; the others must agree.
@@ -91,7 +95,7 @@ function packInstance(spec: TensorSpec, shape: number[], value: unknown, data: T
 function pack(spec: TensorSpec, shape: number[], value: unknown, data: TensorValues, offset: number): void {
   const [length, ...inner] = shape
   if (length === undefined) {
-    data[offset] = scalar(spec, value)
+    ;(data as Record<number, Element>)[offset] = scalar(spec, value)
     return
   }
   if (!isList(value) || value.length !== length) {
@@ -102,12 +106,13 @@ function pack(spec: TensorSpec, shape: number[], value: unknown, data: TensorVal
   for (let index = 0; index < length; index++) pack(spec, inner, value[index], data, offset + index * each)
 }
 
-function scalar(spec: TensorSpec, value: unknown): number {
-  if (spec.dtype === "bool" && (value === true || value === false || value === 0 || value === 1)) return Number(value)
-  if (typeof value !== "number") throw badInput(spec, `expected ${spec.dtype} numbers, found ${describeValue(value)}`)
-  const fits = spec.dtype === "float32" ? Number.isFinite(Math.fround(value)) : value === (value | 0)
-  if (!fits || spec.dtype === "bool") throw badInput(spec, `${value} is not a ${spec.dtype} value`)
-  return value
+function scalar(spec: TensorSpec, value: unknown): Element {
+  const element = elementFrom(spec.dtype, value)
+  if (element !== null) return element
+  const wanted = spec.dtype === "string" ? "strings" : `${spec.dtype} numbers`
+  if (spec.dtype === "string" || typeof value !== "number")
+    throw badInput(spec, `expected ${wanted}, found ${describeValue(value)}`)
+  throw badInput(spec, `${value} is not a ${spec.dtype} value`)
 }
 
 // A flat typed array stands for the whole tensor when its shape is known and the count is right.

@@ -6,6 +6,7 @@
  *     const { engine, output } = await answerGolden(source, question)               // the bytes of golden/output.json
  */
 import { messageOf, RuntimeError } from "./errors.ts"
+import { enginesFor } from "./engines/choose.ts"
 import { defaultGoldenTimeout, loadWithExample } from "./engines/load-with-example.ts"
 import type { LoadReply } from "./engines/messages.ts"
 import { WorkerLink } from "./engines/worker-link.ts"
@@ -38,23 +39,33 @@ export interface AskOptions {
 }
 
 /**
- * Reads the files and builds the layers as a loader would, without the numbers of the weights; where there is a golden
- * example, the model is loaded and asked. Throws MODEL_REFUSED, UNAVAILABLE, or the signal's reason; says nothing about
- * formats without a loader.
+ * Reads the files as a loader would. The layers of a layers model are built, without the numbers of the weights; any other,
+ * and one with a golden example, is loaded and asked, where an engine for it is installed. Throws MODEL_REFUSED,
+ * UNAVAILABLE, or the signal's reason; says nothing about formats without a loader.
  */
 export async function checkLoadable(source: UnverifiedModel, { signal }: AskOptions = {}): Promise<void> {
   const { format, entrypoint, files } = source
   const { model, golden } = splitGolden(files)
   if (golden) openGolden(golden)
   if (!isLoadable(format)) return
-  const { topology, weights } = openFormat(format, entrypoint, model as ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
-  if (golden) return void (await onFirstEngine((device) => inThread(signal, (link) => load(link, device, source))))
-  const specs = weights.map(({ name, shape, dtype }) => ({ name, shape, dtype }))
-  await inThread(signal, (link) => link.check({ kind: "check", topology, weights: specs }))
+  const artifacts = openFormat(format, entrypoint, model as ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
+  if (golden !== null || artifacts.kind !== "layers") return await requireAnswers(source, signal)
+  const weights = artifacts.weights.map(({ name, shape, dtype }) => ({ name, shape, dtype }))
+  await inThread(signal, (link) => link.check({ kind: "check", topology: artifacts.topology, weights }))
+}
+
+/** Where no engine for the format is installed, our own reading of the files has to do. */
+async function requireAnswers(source: UnverifiedModel, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await onFirstEngine(source.format, (device) => inThread(signal, (link) => load(link, device, source)))
+  } catch (error) {
+    const isMissing = error instanceof RuntimeError && error.code === "DEVICE_UNAVAILABLE"
+    if (!isMissing) throw error
+  }
 }
 
 /**
- * Asks the model with plain JavaScript, else with the first engine that loads it. A golden example among the files is left
+ * Asks the model with the plainest engine of its format, else with the first engine that loads it. A golden example among the files is left
  * out. Throws MODEL_REFUSED, INPUT_INVALID, OUTPUT_INVALID, DEVICE_UNAVAILABLE, UNAVAILABLE, or the signal's reason.
  */
 export async function answerGolden(
@@ -66,14 +77,15 @@ export async function answerGolden(
   const instances = readInput(input)
   const model = [...source.files].filter(([name]) => name !== goldenInput && name !== goldenOutput)
   const plain = { ...source, files: new Map(model) }
-  return await onFirstEngine((device) =>
+  return await onFirstEngine(source.format, (device) =>
     inThread(signal, async (link) => await answer(link, await load(link, device, plain), instances)),
   )
 }
 
-async function onFirstEngine<T>(attempt: (device: string) => Promise<T>): Promise<T> {
+/** The plainest of the format's engines, else whichever loads it. */
+async function onFirstEngine<T>(format: string, attempt: (device: string) => Promise<T>): Promise<T> {
   try {
-    return await attempt("js")
+    return await attempt(enginesFor("cpu", format).at(-1)?.name ?? "cpu")
   } catch (error) {
     const otherEngine = error instanceof RuntimeError && ["MODEL_REFUSED", "DEVICE_UNAVAILABLE"].includes(error.code)
     if (!otherEngine) throw error

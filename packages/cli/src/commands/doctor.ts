@@ -127,9 +127,12 @@ async function address({ settings, progress }: Context, flags: ConnectionFlags):
 }
 
 async function engines(): Promise<Omit<Finding, "name">> {
-  const { engineNames, findTfjsNodeGpu } = await import("@weighlock/runtime")
+  const { listEngines } = await import("@weighlock/runtime")
+  const found = await listEngines()
+  const usable = found.filter((one) => one.usable).map(({ name, path }) => `${name} (${path})`)
+  const others = found.filter((one) => !one.usable).map(({ name, why }) => `${name}: ${why}`)
   return {
-    state: "ok",
-    detail: `${engineNames.join(", ")}; @tensorflow/tfjs-node-gpu ${findTfjsNodeGpu() ?? "is not installed"}`,
+    state: usable.length > 0 ? "ok" : "problem",
+    detail: `usable: ${usable.join(", ") || "none"}; not here: ${others.join("; ") || "none"}`,
   }
 }

@@ -34,7 +34,9 @@ export async function checkLoads(taken: Taken, signal: AbortSignal): Promise<boo
 /** The files that the loader would ask for, in memory. Throws FILE_UNREADABLE. */
 export async function readModel({ format, entrypoint, files }: Taken): Promise<UnverifiedModel> {
   const start = files.find(({ name }) => name === entrypoint)
-  const text = start === undefined ? "" : (await readWhole(start)).toString("utf8")
+  // A model.json names its files; a model of one file has no others.
+  const isText = start?.name.toLowerCase().endsWith(".json") === true
+  const text = isText ? (await readWhole(start)).toString("utf8") : ""
   const read = new Map<string, Uint8Array>()
   for (const file of files) if (isNamed(file.name, entrypoint, text)) read.set(file.name, await readWhole(file))
   return { format, entrypoint, files: read }

@@ -4,7 +4,7 @@ import { requireStructure } from "../body-structure.ts"
 import { RuntimeError } from "../errors.ts"
 import { readQuestion } from "../predict-body.ts"
 import { elementsIn, packBatch, type TensorSpec } from "../tensors.ts"
-import type { LoadedModel } from "./layers-model.ts"
+import type { LoadedModel } from "./engine.ts"
 import type { AnswerReply, AnswerRequest } from "./messages.ts"
 
 /** Throws INPUT_INVALID, TOO_LARGE, OUTPUT_INVALID. */

@@ -3,10 +3,12 @@
  * An endless loop or a crash in here takes this thread, not the server.
  */
 import { Moved, SerialQueue, serveOrders } from "@weighlock/node/thread"
+import { buffersOf } from "../dtypes.ts"
 import { asRuntimeError, RuntimeError } from "../errors.ts"
 import { answerBody } from "./answer.ts"
-import { EngineLost, EngineUnfit } from "./engine.ts"
-import { checkLayersModel, type LoadedModel } from "./layers-model.ts"
+import { engines } from "./choose.ts"
+import type { LoadedModel, Probe } from "./engine.ts"
+import { isLost, isOutOfMemory } from "./lost-memory.ts"
 import type {
   AnswerReply,
   CheckRequest,
@@ -14,6 +16,7 @@ import type {
   LoadRequest,
   LoadStage,
   PredictReply,
+  ProbeRequest,
   Question,
 } from "./messages.ts"
 import { selectEngine } from "./select.ts"
@@ -25,15 +28,13 @@ let model: LoadedModel | null = null
 let isThreadLost = false
 const queue = new SerialQueue() // a device shared by two batches serves neither faster
 
-serveOrders((request: LoadRequest | CheckRequest | Question, tell: (stage: LoadStage) => void) =>
+serveOrders((request: LoadRequest | CheckRequest | ProbeRequest | Question, tell: (stage: LoadStage) => void) =>
   queue.run<unknown>(() => {
     if (request.kind === "load") return load(request, tell)
-    return request.kind === "check" ? check(request) : ask(request)
+    if (request.kind === "check") return check(request)
+    return request.kind === "probe" ? probe(request) : ask(request)
   }),
 )
-
-/** Part of every Node, but declared only in the DOM's types. */
-declare const WebAssembly: { readonly RuntimeError: new () => Error }
 
 async function load(request: LoadRequest, tell: (stage: LoadStage) => void): Promise<LoadReply> {
   try {
@@ -45,10 +46,17 @@ async function load(request: LoadRequest, tell: (stage: LoadStage) => void): Pro
   }
 }
 
+async function probe({ engine }: ProbeRequest): Promise<Probe> {
+  const found = engines.find(({ name }) => name === engine)
+  if (!found) throw new RuntimeError("USAGE", `no engine is called ${JSON.stringify(engine)}`)
+  return await found.probe()
+}
+
 async function check(request: CheckRequest): Promise<null> {
   try {
-    const { cpuEngine } = await import("./cpu.ts") // where variables begin as pages that are never touched
-    const opened = await cpuEngine.open()
+    const { openJs } = await import("./tfjs/js.ts") // where variables begin as pages that are never touched
+    const { checkLayersModel } = await import("./tfjs/layers-model.ts")
+    const opened = await openJs()
     if (!opened.available) throw new RuntimeError("DEVICE_UNAVAILABLE", opened.why)
     await checkLayersModel(opened, request)
     return null
@@ -78,10 +86,7 @@ async function answer(question: Question): Promise<Moved<PredictReply | AnswerRe
     return new Moved(body, [body.buffer])
   }
   const outputs = await model.predict(question.inputs)
-  return new Moved(
-    outputs,
-    outputs.map(({ data }) => data.buffer),
-  )
+  return new Moved(outputs, buffersOf(outputs.map(({ data }) => data)))
 }
 
 /** Once the answer is on its way. */
@@ -99,14 +104,4 @@ function predictFailure(error: unknown): RuntimeError {
     cause: error,
     hint: "ask with fewer rows, or smaller ones",
   })
-}
-
-function isOutOfMemory(error: unknown): boolean {
-  const noRoom = error instanceof RangeError && /allocation failed|Invalid (typed )?array length/i.test(error.message)
-  return noRoom || isLost(error)
-}
-
-// After an abort inside WebAssembly its memory is as unknown as after a full one, and it never shrinks again.
-function isLost(error: unknown): boolean {
-  return error instanceof EngineLost || error instanceof EngineUnfit || error instanceof WebAssembly.RuntimeError
 }

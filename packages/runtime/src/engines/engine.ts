@@ -1,52 +1,74 @@
 /**
- * An engine runs layers models on one kind of device. Engines live in a worker thread and are opened there; one file each.
+ * The seam between verified bytes and what computes: a loaded model.
+ *
+ *     const opened = await engine.open()                   // the library is loaded, the device is awake
+ *     const model = await opened.load(artifacts, { started })
+ *     await model.predict(batch)
+ *
+ * Engines live in a worker thread and are opened there. Each library has a folder beside this file, and each of its engines
+ * a line in choose.ts.
  */
-import type * as Core from "@tensorflow/tfjs-core"
-import type * as Layers from "@tensorflow/tfjs-layers"
-
-/** tfjs-core and tfjs-layers of one and the same instance: tensors of one mean nothing to another. */
-export type TensorFlow = Omit<typeof Core, "default"> & Pick<typeof Layers, "initializers" | "layers" | "models">
+import type { Artifacts } from "../formats/format.ts"
+import type { TensorData, TensorSpec } from "../tensors.ts"
 
 export interface Engine {
   /** What `--device` takes. */
   readonly name: string
   readonly device: "gpu" | "cpu"
+  /** The formats of manifests that it loads. */
+  readonly formats: readonly string[]
+  /** Whether it is here and answers right: it is opened, and one operation's answer is compared. Never throws. */
+  probe(): Promise<Probe>
   /** Loads the library and wakes the device. Never throws for a missing one, never hands out a stand-in. */
   open(): Promise<OpenedEngine>
 }
 
-export type OpenedEngine =
-  | { readonly available: false; readonly why: string }
-  | ({ readonly available: true } & ReadyEngine)
+export interface Probe {
+  readonly version: string | null
+  /** The folder or file that is loaded. */
+  readonly path: string | null
+  /** Whether its native files are listed in a lock or in our own table; `null` where it has none. */
+  readonly locked: boolean | null
+  /** A GPU that is computed by the processor. */
+  readonly software: boolean
+  /** `null` when it is usable. */
+  readonly why: string | null
+}
+
+export type OpenedEngine = Missing | ({ readonly available: true } & ReadyEngine)
+
+export interface Missing {
+  readonly available: false
+  readonly why: string
+  /** The command that helps. */
+  readonly hint?: string
+}
 
 export interface ReadyEngine {
-  readonly tf: TensorFlow
-  /** tfjs's name for it; nothing may compute on another. */
-  readonly backend: string
   /** Versions and the like, for people. */
   readonly detail: string
-  /** Bytes of weights it has room for. */
-  readonly maxWeightBytes: number
-  /** |its answer − that of js| may be this much, times the largest value inside where that is more than 1. */
-  readonly precision: number
-  /** What it does not answer right: such a model is passed over. */
-  readonly limits: readonly EngineLimit[]
-  /** Throws EngineLost when the last answer can't be trusted, OUTPUT_INVALID when a value inside was not finite. */
-  readonly check: () => void | Promise<void>
+  /** A GPU that is computed by the processor. */
+  readonly software: boolean
+  /** Throws MODEL_REFUSED, EngineUnfit, EngineWrong, EngineLost. */
+  load(artifacts: Artifacts, options: LoadingOptions): Promise<LoadedModel>
+  /** Gives the device back; what was loaded is gone. */
+  dispose(): void | Promise<void>
 }
 
-/** One layer of a model that is built, as often as it is called. */
-export interface LayerFacts {
-  readonly className: string
-  readonly name: string
-  /** The library's layer, for its settings. */
-  readonly layer: object
-  /** With the batch first; `null` is a size that is not known before the question. */
-  readonly inputShape: readonly (number | null)[]
+export interface LoadingOptions {
+  /** When the load began, in `performance.now()`: a rehearsal may take a part of the time since. */
+  readonly started: number
 }
 
-/** Why the engine does not compute this layer right; `null` when it does. */
-export type EngineLimit = (facts: LayerFacts) => string | null
+export interface LoadedModel {
+  readonly inputs: readonly TensorSpec[]
+  readonly outputs: readonly TensorSpec[]
+  /** Whether it answered a first question as the reference does, or why that was not tried. */
+  readonly rehearsal: string
+  /** Throws INPUT_INVALID, OUTPUT_INVALID, EngineLost. */
+  predict(inputs: readonly TensorData[]): Promise<TensorData[]>
+  dispose(): void | Promise<void>
+}
 
 /** The model is fine, this engine can't run it: another may. */
 export class EngineUnfit extends Error {

@@ -20,6 +20,12 @@ export interface CheckRequest {
   readonly weights: readonly WeightSpec[]
 }
 
+/** Is this engine here, and does it answer right? */
+export interface ProbeRequest {
+  readonly kind: "probe"
+  readonly engine: string
+}
+
 export interface PredictRequest {
   readonly kind: "predict"
   readonly inputs: readonly TensorData[]

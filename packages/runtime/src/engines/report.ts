@@ -4,9 +4,11 @@
 export interface EngineReport {
   readonly name: string
   readonly device: "gpu" | "cpu"
+  /** A GPU that is computed by the processor: it counts only where WEIGHLOCK_SOFTWARE_GPU=1 says so. */
+  readonly software: boolean
   readonly detail: string
   readonly passedOver: readonly PassedOver[]
-  /** Whether it answered a first question as plain JavaScript does, or why that was not tried. */
+  /** Whether it answered a first question as the reference of its format does, or why that was not tried. */
   readonly rehearsal: string
   /** The publisher's example that it answered right; `null` when the model brings none. */
   readonly golden: GoldenReport | null

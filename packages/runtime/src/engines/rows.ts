@@ -1,12 +1,13 @@
 /** A batch taken apart by rows, and put together again. */
 import { RuntimeError } from "../errors.ts"
-import { elementsIn, maxElements, type TensorData, type TensorValues } from "../tensors.ts"
+import type { TensorValues } from "../dtypes.ts"
+import { elementsIn, maxElements, type TensorData } from "../tensors.ts"
 
 /** Rows `start` up to `end`; a view, nothing is copied. */
 export function rowsOf({ shape, data }: TensorData, start: number, end: number): TensorData {
   const [, ...inner] = shape
   const each = elementsIn(inner)
-  return { shape: [end - start, ...inner], data: data.subarray(start * each, end * each) }
+  return { shape: [end - start, ...inner], data: part(data, start * each, end * each) }
 }
 
 /** Chunks of rows become one tensor, whose size is known, and bounded, from the first chunk on. */
@@ -31,7 +32,7 @@ export class GrowingTensor {
     }
     const fits = elementsIn(this.#inner) === each && this.#filled + rows <= this.#rows && values.length === rows * each
     if (!fits) throw new RuntimeError("OUTPUT_INVALID", "the model answers another number of rows than it was asked")
-    if (this.#data !== values) this.#data.set(values, this.#filled * each)
+    if (this.#data !== values) copy(values, this.#data, this.#filled * each)
     this.#filled += rows
   }
 
@@ -42,7 +43,17 @@ export class GrowingTensor {
   }
 }
 
+function part(data: TensorValues, start: number, end: number): TensorValues {
+  return Array.isArray(data) ? data.slice(start, end) : data.subarray(start, end)
+}
+
+function copy(from: TensorValues, to: TensorValues, at: number): void {
+  if (Array.isArray(to)) to.splice(at, from.length, ...(from as string[]))
+  else (to as { set(values: unknown, at: number): void }).set(from, at)
+}
+
 function sameKind(values: TensorValues, length: number): TensorValues {
-  if (values instanceof Float32Array) return new Float32Array(length)
-  return values instanceof Int32Array ? new Int32Array(length) : new Uint8Array(length)
+  if (Array.isArray(values)) return Array.from({ length }, () => "")
+  const Kind = values.constructor as new (length: number) => TensorValues
+  return new Kind(length)
 }

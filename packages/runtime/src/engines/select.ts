@@ -5,17 +5,15 @@
  *     wasm    MODEL_REFUSED, with the same reason: nobody asked for another
  */
 import { messageOf, refused, RuntimeError } from "../errors.ts"
-import { openFormat } from "../formats/format.ts"
-import type { LayersArtifacts } from "../formats/tfjs-layers.ts"
+import { type Artifacts, openFormat } from "../formats/format.ts"
 import { checkGolden } from "../golden/golden-check.ts"
 import { type GoldenExample, looseTolerance, openGolden } from "../golden/golden-example.ts"
 import { splitGolden } from "../golden/golden-files.ts"
 import { enginesFor } from "./choose.ts"
-import { type Engine, EngineLost, EngineUnfit, EngineWrong } from "./engine.ts"
+import { type Engine, EngineLost, EngineUnfit, EngineWrong, type LoadedModel } from "./engine.ts"
+import { isAboutMemory } from "./lost-memory.ts"
 import type { EngineReport, GoldenReport, PassedOver } from "./report.ts"
-import { type LoadedModel, openLayersModel } from "./layers-model.ts"
 import type { LoadRequest, LoadStage } from "./messages.ts"
-import { isAboutMemory } from "./our-words.ts"
 
 export interface SelectedEngine {
   readonly model: LoadedModel
@@ -32,63 +30,66 @@ export async function selectEngine(
   const golden = split.golden && openGolden(split.golden)
   const artifacts = openFormat(format, entrypoint, split.model)
   const passedOver: PassedOver[] = []
-  for (const entry of enginesFor(device)) {
+  const hints: string[] = []
+  for (const engine of enginesFor(device, format)) {
     onStage("engine")
-    const outcome = await tryEngine(await entry.load(), { artifacts, golden, started, onStage })
-    if ("why" in outcome) passedOver.push({ ...outcome, name: entry.name })
-    else return { model: outcome.model, report: reportOf(entry, outcome, passedOver, golden) }
+    const outcome = await tryEngine(engine, { artifacts, golden, started, onStage })
+    if ("model" in outcome) return { model: outcome.model, report: reportOf(engine, outcome, passedOver, golden) }
+    const { hint, why, wrong } = outcome
+    passedOver.push({ name: engine.name, why, wrong })
+    if (hint !== undefined) hints.push(hint)
   }
-  throw noEngine(device, passedOver)
+  throw noEngine(device, passedOver, hints.at(-1))
 }
 
 interface Trial {
-  readonly artifacts: LayersArtifacts
+  readonly artifacts: Artifacts
   readonly golden: GoldenExample | null
   /** When the load began. */
   readonly started: number
   readonly onStage: (stage: LoadStage) => void
 }
 
+type Rejected = Omit<PassedOver, "name"> & { readonly hint?: string }
+
 interface Accepted {
   readonly model: LoadedModel
   readonly detail: string
-  readonly rehearsal: string
+  readonly software: boolean
 }
 
 function reportOf(
   { name, device }: Pick<EngineReport, "name" | "device">,
-  { detail, rehearsal }: Accepted,
+  { model, detail, software }: Accepted,
   passedOver: readonly PassedOver[],
   golden: GoldenExample | null,
 ): EngineReport {
-  return { name, device, detail, passedOver, rehearsal, golden: golden && reportGolden(golden) }
+  const { rehearsal } = model
+  return { name, device, software, detail, passedOver, rehearsal, golden: golden && reportGolden(golden) }
 }
 
 function reportGolden({ instances, tolerance }: GoldenExample): GoldenReport {
   return { instances: instances.length, tolerance, loose: tolerance > looseTolerance }
 }
 
-function noEngine(device: string, passedOver: readonly PassedOver[]): RuntimeError {
+function noEngine(device: string, passedOver: readonly PassedOver[], hint: string | undefined): RuntimeError {
   const reasons = passedOver.map(({ name, why }) => `${name}: ${why}`).join("; ")
   if (passedOver.some(({ wrong }) => wrong)) return refused(`no engine of --device ${device} answers right: ${reasons}`)
-  return new RuntimeError("DEVICE_UNAVAILABLE", `device ${device}: ${reasons}`)
+  return new RuntimeError("DEVICE_UNAVAILABLE", `device ${device}: ${reasons}`, hint === undefined ? {} : { hint })
 }
 
-async function tryEngine(
-  engine: Engine,
-  { artifacts, golden, started, onStage }: Trial,
-): Promise<Omit<PassedOver, "name"> | Accepted> {
+async function tryEngine(engine: Engine, { artifacts, golden, started, onStage }: Trial): Promise<Rejected | Accepted> {
   const opened = await engine.open()
-  if (!opened.available) return { why: opened.why, wrong: false }
+  if (!opened.available) return { ...opened, wrong: false }
   try {
-    const { model, rehearsal } = await openLayersModel(opened, artifacts, started)
+    const model = await opened.load(artifacts, { started })
     if (golden) {
       onStage("golden")
       await checkGolden(model, golden)
     }
-    return { model, rehearsal, detail: opened.detail }
+    return { model, detail: opened.detail, software: opened.software }
   } catch (error) {
-    opened.tf.disposeVariables()
+    await opened.dispose()
     const wrong = error instanceof EngineWrong
     const unfit = error instanceof EngineUnfit || error instanceof EngineLost
     if (wrong || unfit) return { why: messageOf(error), wrong }

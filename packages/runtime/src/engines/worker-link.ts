@@ -4,15 +4,17 @@
 import { setTimeout as pause } from "node:timers/promises"
 import { getHeapStatistics } from "node:v8"
 import { type Thrown, workerFile, WorkerThread } from "@weighlock/node"
+import { buffersOf } from "../dtypes.ts"
 import { RuntimeError, type RuntimeErrorCode } from "../errors.ts"
 import type { AnswerReply, AnswerRequest, LoadReply, LoadRequest, PredictReply, PredictRequest } from "./messages.ts"
-import type { CheckRequest, LoadStage, Question } from "./messages.ts"
+import type { Probe } from "./engine.ts"
+import type { CheckRequest, LoadStage, ProbeRequest, Question } from "./messages.ts"
 
 /** How long a thread that was told to end may take, ms: one in a native call ends when that returns, or never. */
 const endTimeout = 10_000
 
-type Request = LoadRequest | CheckRequest | Question
-type Answered = LoadReply | PredictReply | AnswerReply | null
+type Request = LoadRequest | CheckRequest | ProbeRequest | Question
+type Answered = LoadReply | PredictReply | AnswerReply | Probe | null
 
 export class WorkerLink {
   /** Resolves when the thread takes no more calls, with why. */
@@ -46,6 +48,10 @@ export class WorkerLink {
     await this.#call(request, [])
   }
 
+  async probe(request: ProbeRequest): Promise<Probe> {
+    return (await this.#call(request, [])) as Probe
+  }
+
   predict(request: PredictRequest): Promise<PredictReply> {
     return this.ask(request) as Promise<PredictReply>
   }
@@ -56,11 +62,9 @@ export class WorkerLink {
 
   /** Throws what the question deserves; TOO_LARGE when the thread had no memory for it; UNAVAILABLE when it has ended. */
   ask(question: Question): Promise<PredictReply | AnswerReply> {
-    const bytes = question.kind === "answer" ? [question.body] : question.inputs.map(({ data }) => data)
-    return this.#call(
-      question,
-      bytes.map(({ buffer }) => buffer),
-    ) as Promise<PredictReply | AnswerReply>
+    const buffers =
+      question.kind === "answer" ? [question.body.buffer] : buffersOf(question.inputs.map(({ data }) => data))
+    return this.#call(question, buffers) as Promise<PredictReply | AnswerReply>
   }
 
   /** Resolves when the thread has ended, or is stuck: a native call can't be ended from outside. Safe to call twice. */

@@ -1,12 +1,20 @@
-/** Which formats this version opens. A new one is a file beside this and a line here. */
+/** Which formats this version opens. A new one is a file or folder beside this and a line here. */
 import { refused } from "../errors.ts"
+import { type OnnxArtifacts, openOnnx } from "./onnx/onnx.ts"
 import { type LayersArtifacts, openTfjsLayers } from "./tfjs-layers.ts"
 
-export const supportedFormats: readonly string[] = ["tfjs-layers"]
+/** What an engine loads: the files of a model, read by our own strict parser, and nothing else. */
+export type Artifacts = LayersArtifacts | OnnxArtifacts
+
+type Open = (entrypoint: string, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) => Artifacts
+
+const openers: Readonly<Record<string, Open>> = { "tfjs-layers": openTfjsLayers, onnx: openOnnx }
+
+export const supportedFormats: readonly string[] = Object.keys(openers)
 
 /** Throws MODEL_REFUSED. */
 export function requireSupported(format: string): void {
-  if (!supportedFormats.includes(format)) {
+  if (!Object.hasOwn(openers, format)) {
     throw refused(`format ${format} cannot be loaded by this version; supported: ${supportedFormats.join(", ")}`, {
       hint: "`weighlock pull` brings the verified files to another runtime",
     })
@@ -18,8 +26,9 @@ export function openFormat(
   format: string,
   entrypoint: string | undefined,
   files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
-): LayersArtifacts {
+): Artifacts {
   requireSupported(format)
-  if (entrypoint === undefined) throw refused("the manifest names no entrypoint")
-  return openTfjsLayers(entrypoint, files)
+  const open = openers[format]
+  if (open === undefined || entrypoint === undefined) throw refused("the manifest names no entrypoint")
+  return open(entrypoint, files)
 }

@@ -13,6 +13,7 @@ import { openTopology, type Topology } from "./topology.ts"
 import { openWeights, type Weight } from "./weights.ts"
 
 export interface LayersArtifacts {
+  readonly kind: "layers"
   readonly topology: Topology
   readonly weights: readonly Weight[]
 }
@@ -32,6 +33,7 @@ export function openTfjsLayers(
   const shards = new Map(files)
   shards.delete(entrypoint)
   return {
+    kind: "layers",
     topology: openTopology(model["modelTopology"]),
     weights: openWeights(model["weightsManifest"], folder, shards),
   }

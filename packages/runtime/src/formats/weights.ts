@@ -12,19 +12,22 @@
  */
 import type { JsonValue } from "@weighlock/manifest"
 import { refused } from "../errors.ts"
-import type { DType, TensorValues } from "../tensors.ts"
+import { halfToNumber } from "../half.ts"
 import { asArray, asFinite, asName, asObject, asOneOf, asShape } from "./json-fields.ts"
 import { ShardedBytes } from "./sharded-bytes.ts"
+
+export type WeightType = "float32" | "int32" | "bool"
+export type WeightValues = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
 
 export interface WeightSpec {
   readonly name: string
   readonly shape: readonly number[]
-  readonly dtype: DType
+  readonly dtype: WeightType
 }
 
 export interface Weight extends WeightSpec {
   /** A view of the verified bytes where alignment allows, else a copy; dequantised on each call. */
-  readonly values: () => TensorValues
+  readonly values: () => WeightValues
 }
 
 interface Quantization {
@@ -78,7 +81,7 @@ function openGroup(specs: readonly JsonValue[], bytes: ShardedBytes): Weight[] {
     const start = offset
     offset += count * bytesPer[quantization?.dtype ?? dtype]
     if (offset > bytes.length) throw refused(`weight ${name} needs byte ${offset}, its files end at ${bytes.length}`)
-    const values = (): TensorValues =>
+    const values = (): WeightValues =>
       quantization ? dequantise(bytes, start, count, dtype, quantization) : plain(bytes, start, count, dtype)
     return isOptimizerState(spec["group"], name) ? [] : [{ name, shape, dtype, values }]
   })
@@ -91,7 +94,7 @@ function isOptimizerState(group: JsonValue | undefined, name: string): boolean {
   return group !== undefined && asOneOf(group, ["model", "optimizer"], `group of weight ${name}`) === "optimizer"
 }
 
-function openQuantization(value: JsonValue | undefined, dtype: DType, name: string): Quantization | null {
+function openQuantization(value: JsonValue | undefined, dtype: WeightType, name: string): Quantization | null {
   if (value === undefined) return null
   const where = `quantization of weight ${name}`
   const fields = asObject(value, where)
@@ -107,13 +110,19 @@ function openQuantization(value: JsonValue | undefined, dtype: DType, name: stri
   return { dtype: code, scale, min }
 }
 
-function plain(bytes: ShardedBytes, start: number, count: number, dtype: DType): TensorValues {
+function plain(bytes: ShardedBytes, start: number, count: number, dtype: WeightType): WeightValues {
   if (dtype === "float32") return new Float32Array(...bytes.aligned(start, count, 4))
   if (dtype === "int32") return new Int32Array(...bytes.aligned(start, count, 4))
   return new Uint8Array(...bytes.aligned(start, count, 1))
 }
 
-function dequantise(bytes: ShardedBytes, start: number, count: number, dtype: DType, from: Quantization): TensorValues {
+function dequantise(
+  bytes: ShardedBytes,
+  start: number,
+  count: number,
+  dtype: WeightType,
+  from: Quantization,
+): WeightValues {
   const codes =
     from.dtype === "uint8"
       ? new Uint8Array(...bytes.aligned(start, count, 1))
@@ -121,16 +130,6 @@ function dequantise(bytes: ShardedBytes, start: number, count: number, dtype: DT
   if (from.dtype === "float16") return Float32Array.from(codes, halfToNumber)
   if (dtype === "int32") return Int32Array.from(codes, (code) => Math.round(code * from.scale + from.min))
   return Float32Array.from(codes, (code) => code * from.scale + from.min)
-}
-
-// IEEE 754 binary16; Float16Array is not in Node 22.
-function halfToNumber(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1
-  const exponent = (half >> 10) & 0x1f
-  const fraction = half & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
 function requireDistinct(weights: readonly Weight[]): void {

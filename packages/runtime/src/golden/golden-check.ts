@@ -1,8 +1,7 @@
 /** Asks an engine the golden example. Its answer must be the publisher's, number by number, within the tolerance. */
 import type { JsonValue } from "@weighlock/manifest"
 import { messageOf, refused, RuntimeError } from "../errors.ts"
-import { EngineWrong } from "../engines/engine.ts"
-import type { LoadedModel } from "../engines/layers-model.ts"
+import { EngineWrong, type LoadedModel } from "../engines/engine.ts"
 import { packQuestion, unpackAnswers } from "../questions.ts"
 import type { OutputValue, TensorData } from "../tensors.ts"
 import { type GoldenExample, predictionOf } from "./golden-example.ts"
@@ -53,7 +52,7 @@ type Found = OutputValue | Readonly<Record<string, OutputValue>>
 function compare(found: Found, expected: Expected, tolerance: number, at: string): void {
   if (Array.isArray(found)) compareLists(found, expected, tolerance, at)
   else if (typeof found === "object") compareByName(found, expected, tolerance, at)
-  else if (typeof found !== typeof expected) throw otherForm(expected, at)
+  else if (typeof found !== "bigint" && typeof found !== typeof expected) throw otherForm(expected, at)
   else if (!isClose(found, expected, tolerance)) {
     throw new EngineWrong(
       `it answers ${found} to the golden example at ${at}, where the publisher got ${JSON.stringify(expected)}`,
@@ -79,7 +78,8 @@ function compareByName(
   for (const [name, value] of Object.entries(found)) compare(value, expected[name], tolerance, `${at}.${name}`)
 }
 
-function isClose(found: number | boolean, expected: Expected, tolerance: number): boolean {
+function isClose(found: Exclude<OutputValue, OutputValue[]>, expected: Expected, tolerance: number): boolean {
+  if (typeof found === "bigint") return String(found) === expected
   if (typeof found !== "number" || typeof expected !== "number") return found === expected
   return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected))
 }

@@ -46,7 +46,9 @@ export function openInput(input: Uint8Array): readonly Instance[] {
 /** The bytes of an output.json. */
 export function writeOutput(outputs: readonly TensorSpec[], answers: readonly Answer[]): Uint8Array {
   const predictions = answers.map((answer) => predictionOf(outputs, answer))
-  return Buffer.from(`${JSON.stringify({ predictions, tolerance: defaultTolerance })}\n`)
+  // What is beyond 2^53 stands there as text: JSON's readers would round it.
+  const exact = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value)
+  return Buffer.from(`${JSON.stringify({ predictions, tolerance: defaultTolerance }, exact)}\n`)
 }
 
 /** As a row of `predictions`: a single output is never named. */

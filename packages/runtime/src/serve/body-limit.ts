@@ -7,7 +7,7 @@
  *                     [
  *                             -1.2345678901234567e-308,
  *
- * An input with a dimension left open can be of any size: there only the general limit holds.
+ * An input with a dimension left open can be of any size, and a string of any length: there only the general limit holds.
  */
 import type { Model } from "../model.ts"
 import { elementsIn, type TensorSpec } from "../tensors.ts"
@@ -24,8 +24,8 @@ export function bodyLimit({ inputs }: Pick<Model, "inputs">, maxRows: number, ma
 }
 
 /** In a row that names its inputs: one level deeper than in one that does not. */
-function inputBytes({ name, shape }: TensorSpec): number {
-  if (shape.includes(null)) return Infinity
+function inputBytes({ name, shape, dtype }: TensorSpec): number {
+  if (shape.includes(null) || dtype === "string") return Infinity
   const sizes = shape.map(Number)
   const outermost = depthOfRows + 1
   const lists = sizes.reduce(

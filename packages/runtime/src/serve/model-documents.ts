@@ -1,8 +1,23 @@
 /** What TF Serving tells about a model: its status, and its signature as protobuf JSON. */
+import type { DType } from "../dtypes.ts"
 import type { Model } from "../model.ts"
-import type { DType, TensorSpec } from "../tensors.ts"
+import type { TensorSpec } from "../tensors.ts"
 
-const protoTypes: Record<DType, string> = { float32: "DT_FLOAT", int32: "DT_INT32", bool: "DT_BOOL" }
+const protoTypes: Record<DType, string> = {
+  float32: "DT_FLOAT",
+  float64: "DT_DOUBLE",
+  float16: "DT_HALF",
+  int8: "DT_INT8",
+  uint8: "DT_UINT8",
+  int16: "DT_INT16",
+  uint16: "DT_UINT16",
+  int32: "DT_INT32",
+  uint32: "DT_UINT32",
+  int64: "DT_INT64",
+  uint64: "DT_UINT64",
+  bool: "DT_BOOL",
+  string: "DT_STRING",
+}
 
 export function statusDocument(model: Model): object {
   const { failure } = model
