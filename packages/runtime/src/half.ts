@@ -1,10 +1,11 @@
-/** float16 to float32 and back (IEEE 754 binary16). Node 22 has no Float16Array; where there is one, it is what the runtime takes. */
+/** float16 to float32 and back (IEEE 754 binary16). Node 22 has no Float16Array. */
 
-declare const Float16Array: undefined | (new (from: ArrayLike<number>) => ArrayBufferView)
+declare const Float16Array: undefined | (new (from: ArrayLike<number>) => { readonly buffer: ArrayBuffer })
 
-export function toHalf(values: Float32Array): ArrayBufferView {
-  if (typeof Float16Array !== "undefined") return new Float16Array(values)
-  return Uint16Array.from(values, halfBits)
+/** The bits of each. */
+export function toHalf(values: Float32Array): Uint16Array {
+  if (typeof Float16Array === "undefined") return Uint16Array.from(values, halfBits)
+  return new Uint16Array(new Float16Array(values).buffer)
 }
 
 export function fromHalf(data: ArrayBufferView): Float32Array<ArrayBuffer> {

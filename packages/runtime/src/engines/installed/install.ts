@@ -3,9 +3,9 @@
  * scripts not run, into a folder of its own. What was there is replaced only by what has been checked.
  */
 import { spawn } from "node:child_process"
-import { copyFile, rm, stat, writeFile } from "node:fs/promises"
+import { copyFile, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
-import { makeFolder, moveDurably, syncFolder, temporaryIn } from "@weighlock/node"
+import { createFile, makeFolder, moveDurably, temporaryIn } from "@weighlock/node"
 import { messageOf, RuntimeError } from "../../errors.ts"
 import { checkNative } from "./check-native.ts"
 import { hashNativeFiles } from "./native-files.ts"
@@ -56,10 +56,9 @@ function at(home: string, engine: EnginePackage, { version }: PinnedTree): Insta
 async function npmInstall(folder: string, tree: PinnedTree, signal: AbortSignal | undefined): Promise<void> {
   const dependencies = { [tree.package]: tree.version }
   const root = { name: "weighlock-engine", version: "0.0.0", private: true, dependencies }
-  await writeFile(join(folder, "package.json"), JSON.stringify(root))
-  await writeFile(join(folder, "package-lock.json"), JSON.stringify(npmLock(root, tree)))
+  await createFile(join(folder, "package.json"), JSON.stringify(root))
+  await createFile(join(folder, "package-lock.json"), JSON.stringify(npmLock(root, tree)))
   await runNpm(folder, ["ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-progress"], signal)
-  await syncFolder(folder)
 }
 
 function npmLock(root: { readonly name: string; readonly version: string }, { packages }: PinnedTree): object {

@@ -107,7 +107,24 @@ export async function askProbe(main: string, provider: Provider): Promise<unknow
 function requireRuntime(main: string): OnnxRuntime {
   const ort = createRequire(main)(main) as OnnxRuntime
   ort.env.logLevel = "fatal"
+  holdHalvesAsBits(ort)
   return ort
+}
+
+/**
+ * Where there is a Float16Array, the package's JavaScript takes it, and its binding of 1.30 refuses it ("not enough space").
+ * The first tensor decides for all; this thread is ours.
+ */
+function holdHalvesAsBits({ Tensor }: OnnxRuntime): void {
+  const scope = globalThis as { Float16Array?: unknown }
+  const held = scope.Float16Array
+  try {
+    scope.Float16Array = undefined
+    new Tensor("bool", new Uint8Array(1), [1]).dispose()
+  } finally {
+    if (held === undefined) delete scope.Float16Array
+    else scope.Float16Array = held
+  }
 }
 
 function firstLine(error: unknown): string {

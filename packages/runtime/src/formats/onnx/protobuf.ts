@@ -98,7 +98,7 @@ export function readText({ bytes, start, end }: Span, name: string, most = 65_53
   }
 }
 
-// Two's complement in ten bytes: the tenth holds one bit.
+// The tenth byte holds one bit.
 function readInt(bytes: Uint8Array, from: number, end: number, name: string): { value: number; next: number } {
   let [value, scale] = [0, 1]
   for (let at = from; at < end && at < from + 10; at++, scale *= 128) {
@@ -106,7 +106,14 @@ function readInt(bytes: Uint8Array, from: number, end: number, name: string): { 
     value += (byte & 0x7f) * scale
     if (byte >= 0x80) continue
     if (at === from + 9 && byte > 1) break
-    return { value: at === from + 9 && byte === 1 ? value - 2 ** 64 : value, next: at + 1 }
+    return { value: at === from + 9 ? signed(bytes, from) : value, next: at + 1 }
   }
   throw refused(`${name} has an integer that does not end`)
+}
+
+/** Of ten bytes, two's complement. */
+function signed(bytes: Uint8Array, from: number): number {
+  let value = 0n
+  for (let at = 9; at >= 0; at--) value = (value << 7n) | BigInt((bytes[from + at] ?? 0) & 0x7f)
+  return Number(BigInt.asIntN(64, value))
 }
