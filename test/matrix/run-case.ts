@@ -23,13 +23,27 @@ export async function openEngine(name: string): Promise<Backend> {
 
 const shard = "group1-shard1of1.bin"
 
-export async function askCase(engine: Backend, one: MatrixCase): Promise<Outcome> {
+export function askCase(engine: Backend, one: MatrixCase): Promise<Outcome> {
+  return askFiles(engine, { format: "tfjs-layers", entrypoint: "model.json", files: filesOf(one) }, one.inputs)
+}
+
+export interface ModelFiles {
+  readonly format: string
+  readonly entrypoint: string
+  readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>
+}
+
+export async function askFiles(
+  engine: Backend,
+  { format, entrypoint, files }: ModelFiles,
+  inputs: readonly Pick<TensorOfCase, "shape" | "dtype" | "values">[],
+): Promise<Outcome> {
   try {
-    const artifacts = openFormat("tfjs-layers", "model.json", filesOf(one))
+    const artifacts = openFormat(format, entrypoint, files)
     if (artifacts.kind !== "layers") throw new TypeError("not a model of layers")
     const model = await openLayersModel(engine, artifacts, performance.now())
     const answers = await model.predict(
-      one.inputs.map(({ shape, dtype, values }) => ({ shape, data: typed(dtype, values) })),
+      inputs.map(({ shape, dtype, values }) => ({ shape, data: typed(dtype, values) })),
     )
     return { answers: answers.map(({ shape, data }) => ({ shape, values: data as ArrayLike<number> })) }
   } catch (error) {

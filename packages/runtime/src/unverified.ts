@@ -12,6 +12,7 @@ import type { LoadReply } from "./engines/messages.ts"
 import { WorkerLink } from "./engines/worker-link.ts"
 import { openFormat, requireSupported, supportedFormats } from "./formats/format.ts"
 import { openGolden, openInput, writeOutput } from "./golden/golden-example.ts"
+import type { Weight, WeightSpec } from "./formats/weights.ts"
 import { goldenInput, goldenOutput, maxGoldenBytes, splitGolden } from "./golden/golden-files.ts"
 import { type Instance, packQuestion, unpackAnswers } from "./questions.ts"
 
@@ -50,8 +51,12 @@ export async function checkLoadable(source: UnverifiedModel, { signal }: AskOpti
   if (!isLoadable(format)) return
   const artifacts = openFormat(format, entrypoint, model as ReadonlyMap<string, Uint8Array<ArrayBuffer>>)
   if (golden !== null || artifacts.kind !== "layers") return await requireAnswers(source, signal)
-  const weights = artifacts.weights.map(({ name, shape, dtype }) => ({ name, shape, dtype }))
+  const weights = artifacts.weights.map(specOf)
   await inThread(signal, (link) => link.check({ kind: "check", topology: artifacts.topology, weights }))
+}
+
+function specOf({ name, shape, dtype, place }: Weight): WeightSpec {
+  return { name, shape, dtype, ...(place && { place }) }
 }
 
 /** Where no engine for the format is installed, our own reading of the files has to do. */

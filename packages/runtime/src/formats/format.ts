@@ -1,5 +1,7 @@
 /** Which formats this version opens. A new one is a file or folder beside this and a line here. */
 import { refused } from "../errors.ts"
+import { openKerasH5 } from "./keras/keras-h5.ts"
+import { openKerasV3 } from "./keras/keras-v3.ts"
 import { type OnnxArtifacts, openOnnx } from "./onnx/onnx.ts"
 import { type LayersArtifacts, openTfjsLayers } from "./tfjs-layers.ts"
 
@@ -8,7 +10,12 @@ export type Artifacts = LayersArtifacts | OnnxArtifacts
 
 type Open = (entrypoint: string, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) => Artifacts
 
-const openers: Readonly<Record<string, Open>> = { "tfjs-layers": openTfjsLayers, onnx: openOnnx }
+const openers: Readonly<Record<string, Open>> = {
+  "tfjs-layers": openTfjsLayers,
+  "keras-h5": openKerasH5,
+  "keras-v3": openKerasV3,
+  onnx: openOnnx,
+}
 
 export const supportedFormats: readonly string[] = Object.keys(openers)
 

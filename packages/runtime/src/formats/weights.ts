@@ -19,7 +19,16 @@ import { ShardedBytes } from "./sharded-bytes.ts"
 export type WeightType = "float32" | "int32" | "bool"
 export type WeightValues = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
 
+/** Where a weight belongs, for formats that do not go by its name. */
+export interface WeightPlace {
+  /** Names: the models that it lies in, and its layer. */
+  readonly path: readonly string[]
+  /** Among the weights of that layer. */
+  readonly index: number
+}
+
 export interface WeightSpec {
+  readonly place?: WeightPlace
   readonly name: string
   readonly shape: readonly number[]
   readonly dtype: WeightType

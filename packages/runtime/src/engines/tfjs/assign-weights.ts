@@ -21,20 +21,67 @@ export function assignWeights(tf: TensorFlow, model: LayersModel, weights: reado
 
 /** Which variable takes which weight. Throws MODEL_REFUSED where one is left over, or they do not fit each other. */
 export function matchWeights<W extends WeightSpec>(model: LayersModel, weights: readonly W[]): [Variable, W][] {
-  const open = openVariables(model.weights)
+  const isPlaced = weights.some(({ place }) => place !== undefined)
+  const matched = isPlaced ? matchPlaces(model, weights) : matchNames(model.weights, weights)
+  const open = new Set(model.weights)
+  for (const [variable, weight] of matched) {
+    if (!open.delete(variable)) throw refused(`weight ${weight.name} belongs to no layer of the topology`)
+    requireFit(variable, weight)
+  }
+  const [missing] = open
+  if (missing !== undefined) throw refused(`the weight files hold no weight ${missing.originalName}`)
+  return matched
+}
+
+function matchNames<W extends WeightSpec>(variables: readonly Variable[], weights: readonly W[]): [Variable, W][] {
+  const open = openVariables(variables)
   const byCount = countedNames([...open.keys()])
-  const matched = weights.map((weight): [Variable, W] => {
+  return weights.map((weight): [Variable, W] => {
     const name = namesFor(weight.name, byCount).find((candidate) => open.has(candidate))
     const variable = name === undefined ? undefined : open.get(name)
     if (name === undefined || variable === undefined)
       throw refused(`weight ${weight.name} belongs to no layer of the topology`)
     open.delete(name)
-    requireFit(variable, weight)
     return [variable, weight]
   })
-  const [missing] = open.keys()
-  if (missing !== undefined) throw refused(`the weight files hold no weight ${missing}`)
-  return matched
+}
+
+/**
+ * By layer and by place in it: what a file calls the weights of a layer is then of no matter. Those of a model within the
+ * model may come in another order than ours: there their names decide.
+ */
+function matchPlaces<W extends WeightSpec>(model: LayersModel, weights: readonly W[]): [Variable, W][] {
+  const byLayer = new Map<string, W[]>()
+  for (const weight of weights) {
+    const key = JSON.stringify(weight.place?.path)
+    const own = byLayer.get(key)
+    if (own) own.push(weight)
+    else byLayer.set(key, [weight])
+  }
+  return [...byLayer.values()].flatMap((own) => {
+    const [first] = own
+    const layer = layerAt(model, first?.place?.path ?? [])
+    if (layer === undefined) throw refused(`weight ${first?.name} belongs to no layer of the topology`)
+    return layer.layers === undefined ? own.map((weight) => inPlace(layer, weight)) : matchNames(layer.weights, own)
+  })
+}
+
+function inPlace<W extends WeightSpec>(layer: Layer, weight: W): [Variable, W] {
+  const variable = layer.weights[weight.place?.index ?? -1]
+  if (variable === undefined) throw refused(`weight ${weight.name} belongs to no layer of the topology`)
+  return [variable, weight]
+}
+
+interface Layer {
+  readonly name: string
+  readonly weights: readonly Variable[]
+  readonly layers?: readonly Layer[]
+}
+
+function layerAt(model: LayersModel, path: readonly string[]): Layer | undefined {
+  let at: Layer | undefined = model
+  for (const name of path) at = at?.layers?.find((layer) => layer.name === name)
+  return at
 }
 
 function openVariables(variables: readonly Variable[]): Map<string, Variable> {

@@ -14,7 +14,7 @@ interface Family {
   readonly openBackend: () => Promise<OpenedBackend>
 }
 
-const formats: readonly string[] = ["tfjs-layers"]
+const formats: readonly string[] = ["tfjs-layers", "keras-h5", "keras-v3"]
 
 const ownDependency = (name: string) => () => {
   const path = createRequire(import.meta.url).resolve(name)

@@ -6,10 +6,10 @@
  * numbers, standard operators, tensors in and out, declared sizes against the bytes that are there. Weights are not read,
  * only stepped over.
  */
-import { messageOf, refused, RuntimeError } from "../../errors.ts"
+import { refused } from "../../errors.ts"
+import { inFile } from "../in-file.ts"
 import { walkGraph } from "./graph.ts"
-import { requireKnownDomain } from "./graph.ts"
-import { readFields, readText, type Span } from "./protobuf.ts"
+import { readFields, type Span } from "./protobuf.ts"
 import { modelSchema, opsetSchema } from "./schemas.ts"
 import type { ValueInfo } from "./value-info.ts"
 
@@ -34,17 +34,10 @@ const maxBytes = 2 ** 31 - 1
 
 /** Throws MODEL_REFUSED. */
 export function openOnnx(entrypoint: string, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): OnnxArtifacts {
-  const bytes = files.get(entrypoint)
-  if (!bytes) throw refused(`entrypoint ${entrypoint} is not a file of the signed manifest`)
-  if (bytes.length > maxBytes)
-    throw refused(`${entrypoint} has ${bytes.length} bytes; an ONNX file ends at ${maxBytes}`)
-  try {
+  return inFile(entrypoint, files, (bytes) => {
+    if (bytes.length > maxBytes) throw refused(`it has ${bytes.length} bytes; an ONNX file ends at ${maxBytes}`)
     return { kind: "onnx", bytes, ...walkModel({ bytes, start: 0, end: bytes.length }) }
-  } catch (error) {
-    if (!(error instanceof RuntimeError)) throw error
-    const { hint } = error
-    throw refused(`${entrypoint}: ${messageOf(error)}`, { cause: error, ...(hint === undefined ? {} : { hint }) })
-  }
+  })
 }
 
 function walkModel(span: Span): Pick<OnnxArtifacts, "inputs" | "outputs"> {
@@ -70,17 +63,10 @@ function walkModel(span: Span): Pick<OnnxArtifacts, "inputs" | "outputs"> {
   }
 }
 
+/** Exporters declare domains that no node uses: what a node uses is checked there. */
 function checkOpset(span: Span): number {
-  readFields(span, opsetSchema, (field, value) => {
-    if (field === 1 && typeof value !== "number") requireImportable(readText(value, "a domain"))
-  })
+  readFields(span, opsetSchema, () => undefined)
   return 1
-}
-
-// Exporters declare domains that no node uses; what a node uses is checked there.
-function requireImportable(domain: string): void {
-  if (/^(?:[a-z0-9_.-]*)$/i.test(domain)) return
-  requireKnownDomain(domain, "an imported operator set")
 }
 
 function tensorOf(what: string, { name, type }: ValueInfo): OnnxTensor {
