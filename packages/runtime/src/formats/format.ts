@@ -3,15 +3,17 @@ import { refused } from "../errors.ts"
 import { openKerasH5 } from "./keras/keras-h5.ts"
 import { openKerasV3 } from "./keras/keras-v3.ts"
 import { type OnnxArtifacts, openOnnx } from "./onnx/onnx.ts"
+import { type GraphArtifacts, openTfjsGraph } from "./tfjs-graph.ts"
 import { type LayersArtifacts, openTfjsLayers } from "./tfjs-layers.ts"
 
 /** What an engine loads: the files of a model, read by our own strict parser, and nothing else. */
-export type Artifacts = LayersArtifacts | OnnxArtifacts
+export type Artifacts = LayersArtifacts | GraphArtifacts | OnnxArtifacts
 
 type Open = (entrypoint: string, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) => Artifacts
 
 const openers: Readonly<Record<string, Open>> = {
   "tfjs-layers": openTfjsLayers,
+  "tfjs-graph": openTfjsGraph,
   "keras-h5": openKerasH5,
   "keras-v3": openKerasV3,
   onnx: openOnnx,

@@ -14,7 +14,7 @@ interface Family {
   readonly openBackend: () => Promise<OpenedBackend>
 }
 
-const formats: readonly string[] = ["tfjs-layers", "keras-h5", "keras-v3"]
+const formats: readonly string[] = ["tfjs-layers", "tfjs-graph", "keras-h5", "keras-v3"]
 
 const ownDependency = (name: string) => () => {
   const path = createRequire(import.meta.url).resolve(name)
@@ -73,8 +73,10 @@ async function ready(backend: Backend): Promise<OpenedEngine> {
     detail: backend.detail,
     software: false,
     async load(artifacts, { started }) {
-      if (artifacts.kind !== "layers") throw new TypeError(`a model of layers, not of kind ${artifacts.kind}`)
-      return await openLayersModel(backend, artifacts, started)
+      if (artifacts.kind === "layers") return await openLayersModel(backend, artifacts, started)
+      if (artifacts.kind !== "graph") throw new TypeError(`not a model of this library, but of kind ${artifacts.kind}`)
+      const { openGraphModel } = await import("./graph-model.ts")
+      return await openGraphModel(backend, artifacts, started)
     },
     dispose: () => backend.tf.disposeVariables(),
   }

@@ -1,6 +1,6 @@
 /** What a model of declared inputs is asked first: numbers of both signs, small ids, words; the same every time. */
-import { type DType, type TensorValues, valuesOf } from "../../dtypes.ts"
-import { elementsIn, maxElements, type TensorData, type TensorSpec } from "../../tensors.ts"
+import { type DType, type TensorValues, valuesOf } from "../dtypes.ts"
+import { elementsIn, maxElements, type TensorData, type TensorSpec } from "../tensors.ts"
 
 /** For sizes that the model leaves open: one of them may suit it. */
 const openSizes = [8, 32, 224] as const

@@ -1,6 +1,6 @@
 /** Whether two answers of one model are the same, but for rounding. */
-import type { TensorValues } from "../../dtypes.ts"
-import type { TensorData } from "../../tensors.ts"
+import type { TensorValues } from "../dtypes.ts"
+import type { TensorData } from "../tensors.ts"
 
 /** `tolerance`: absolute, for numbers; whole numbers and strings are equal or not. NaN equals NaN. */
 export function answersAgree(
