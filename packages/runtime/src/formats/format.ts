@@ -23,11 +23,14 @@ export const supportedFormats: readonly string[] = Object.keys(openers)
 
 /** Throws MODEL_REFUSED. */
 export function requireSupported(format: string): void {
-  if (!Object.hasOwn(openers, format)) {
-    throw refused(`format ${format} cannot be loaded by this version; supported: ${supportedFormats.join(", ")}`, {
-      hint: "`weighlock pull` brings the verified files to another runtime",
+  if (Object.hasOwn(openers, format)) return
+  if (format === "saved-model")
+    throw refused("a SavedModel is code: its graph may read and write files of whoever runs it, so none is loaded", {
+      hint: 'save the model with Keras as .keras or .h5, or convert it: tensorflowjs_converter --input_format=tf_saved_model --output_format=tfjs_graph_model DIR OUT; "weighlock pull" brings the verified files to another runtime',
     })
-  }
+  throw refused(`format ${format} cannot be loaded by this version; supported: ${supportedFormats.join(", ")}`, {
+    hint: "`weighlock pull` brings the verified files to another runtime",
+  })
 }
 
 /** Throws MODEL_REFUSED. */
