@@ -17,10 +17,10 @@ import { promisify } from "node:util"
 import { listEngines, loadVerified, lockEngines, verifyEngines } from "../../packages/runtime/src/index.ts"
 import { verified } from "../runtime/support.ts"
 import { smallNetwork } from "../support/onnx-file.ts"
-import { installedEngines, installOnce, native, newFolder, removeFolders, service } from "./onnx-engine.ts"
+import { installedEngines, useInstalled, native, newFolder, removeFolders, service } from "./onnx-engine.ts"
 
 const here = process.cwd()
-before(installOnce, { timeout: 300_000 })
+before(useInstalled)
 afterEach(() => {
   process.chdir(here)
   delete process.env["WEIGHLOCK_ENGINES"]
@@ -134,7 +134,10 @@ const run = promisify(execFile)
 const main = join(import.meta.dirname, "../../packages/cli/src/main.ts")
 
 async function weighlock(env: Record<string, string>, ...argv: string[]): Promise<{ code: number; out: any }> {
-  const outcome = await run(process.execPath, [main, ...argv, "--json"], { env: { ...process.env, ...env } }).then(
+  const outcome = await run(process.execPath, [main, ...argv, "--json"], {
+    cwd: env["WEIGHLOCK_ENGINES"]!.replace(/engines$/, ""),
+    env: { ...process.env, ...env },
+  }).then(
     ({ stdout }) => ({ code: 0, stdout }),
     (error: { code: number; stdout: string }) => error,
   )

@@ -2,17 +2,17 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { addEngine } from "../../packages/runtime/src/index.ts"
 
 /** Kept between runs; not part of the repository. */
 export const installedEngines = join(import.meta.dirname, ".installed")
 export const native = `bin/napi-v6/${process.platform}/${process.arch}`
 const made: string[] = []
 
-/** Sets WEIGHLOCK_ENGINES. */
-export async function installOnce(): Promise<void> {
+/** Sets WEIGHLOCK_ENGINES; `pnpm test:engines` has installed it. */
+export function useInstalled(): void {
   process.env["WEIGHLOCK_ENGINES"] = installedEngines
-  if (!existsSync(join(installedEngines, "engine-lock.json"))) await addEngine("onnxruntime", {})
+  if (!existsSync(join(installedEngines, "engine-lock.json")))
+    throw new Error("run pnpm test:engines, which installs onnxruntime")
 }
 
 export function newFolder(): string {

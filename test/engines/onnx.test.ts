@@ -20,9 +20,9 @@ import {
   types,
   value,
 } from "../support/onnx-file.ts"
-import { installOnce, newFolder, removeFolders } from "./onnx-engine.ts"
+import { useInstalled, newFolder, removeFolders } from "./onnx-engine.ts"
 
-before(installOnce, { timeout: 300_000 })
+before(useInstalled)
 const open: Model[] = []
 afterEach(async () => {
   for (const one of open.splice(0)) await one.dispose()
