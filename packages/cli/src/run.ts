@@ -3,6 +3,7 @@ import { Command, CommanderError, Help } from "commander"
 import { auditCommand } from "./commands/audit.ts"
 import { cacheCommand } from "./commands/cache.ts"
 import { completionCommand } from "./commands/completion.ts"
+import { deployCommand } from "./commands/deploy.ts"
 import { doctorCommand } from "./commands/doctor.ts"
 import { engineCommand } from "./commands/engine.ts"
 import { fetchCommands } from "./commands/fetch.ts"
@@ -69,6 +70,7 @@ function build(io: Io, version: string): Command {
     auditCommand,
     monitorCommand,
     serveCommand,
+    deployCommand,
     registryCommand,
     witnessCommand,
     cacheCommand,

@@ -2,6 +2,7 @@
  * TF Serving's two forms of one answer, from tensors to bytes without lists in between.
  *
  *     rows      {"predictions":[[0.1,0.9],[0.3,0.7]]}    several outputs: {"predictions":[{"prob":[0.1,0.9],"size":3}, …]}
+ *     single    {"result":{"prob":[0.1,0.9]}}               one row, its outputs always by name
  *     columns   {"outputs":[[0.1,0.9],[0.3,0.7]]}        several outputs: {"outputs":{"prob":[[0.1,0.9], …],"size":[3, …]}}
  */
 import { notFiniteAt } from "./dtypes.ts"
@@ -22,9 +23,10 @@ export function writeAnswer(
 ): Uint8Array<ArrayBuffer> {
   const columns = outputs.map((spec, index) => new Column(spec, tensors[index]))
   const text = new BoundedText(maxBytes)
-  text.add(form === "rows" ? '{"predictions":' : '{"outputs":')
+  text.add(form === "rows" ? '{"predictions":' : form === "columns" ? '{"outputs":' : '{"result":')
   if (form === "rows") writeRows(text, columns)
-  else writeColumns(text, columns)
+  else if (form === "columns") writeColumns(text, columns)
+  else writeNamed(text, columns, (column) => column.writeRow(text, 0))
   text.add("}")
   return text.bytes()
 }

@@ -24,6 +24,8 @@ export interface AnswerOptions extends PredictOptions {
   readonly maxRows?: number
   /** Bytes of JSON an answer may have; default 64 MiB. */
   readonly maxAnswer?: number
+  /** The body is one instance by itself, and the answer `{"result":{…}}` with its tensors by name. Default false. */
+  readonly single?: boolean
 }
 
 export interface Model {
@@ -87,8 +89,8 @@ export function workerModel(
       if (!answer) throw new RuntimeError("OUTPUT_INVALID", "the model answered nothing")
       return answer
     },
-    async predictJson(body, { maxRows = defaultMaxRows, maxAnswer = defaultMaxAnswer, signal } = {}) {
-      const question = { kind: "answer", body: ownBuffer(body), maxRows, maxAnswer } as const
+    async predictJson(body, { maxRows = defaultMaxRows, maxAnswer = defaultMaxAnswer, single = false, signal } = {}) {
+      const question = { kind: "answer", body: ownBuffer(body), single, maxRows, maxAnswer } as const
       return (await supervisor.ask(question, signal)) as AnswerReply
     },
     dispose: () => supervisor.close(),

@@ -13,7 +13,7 @@ import { asNamed, columnsOf, requireNames } from "./instances.ts"
 import type { Instance } from "./questions.ts"
 import type { TensorSpec } from "./tensors.ts"
 
-export type AnswerForm = "rows" | "columns"
+export type AnswerForm = "rows" | "columns" | "single"
 
 export interface PredictQuestion {
   readonly form: AnswerForm
@@ -29,6 +29,11 @@ export function readQuestion(body: Uint8Array, inputs: readonly TensorSpec[], ma
   return question(form, asBatch(value, form === "rows" ? "instances" : "inputs", maxRows), inputs)
 }
 
+/** One instance by itself: `[[0, 0.5, …], …]`, or the tensors by input name. Throws INPUT_INVALID. */
+export function readInstance(body: Uint8Array, inputs: readonly TensorSpec[]): PredictQuestion {
+  return question("single", [parse(body)], inputs)
+}
+
 /** The same bodies as rows, whatever their form, for a model that is not known yet. Throws INPUT_INVALID. */
 export function readInstances(body: Uint8Array): readonly Instance[] {
   const { form, value } = openBody(body)
@@ -41,7 +46,7 @@ export function readInstances(body: Uint8Array): readonly Instance[] {
   return first[1].map((_, row) => Object.fromEntries(batches.map(([name, batch]) => [name, batch[row]])) as Instance)
 }
 
-function openBody(body: Uint8Array): { form: AnswerForm; value: unknown } {
+function openBody(body: Uint8Array): { form: "rows" | "columns"; value: unknown } {
   const request = asNamed(parse(body))
   if (!request) throw bad("the body is not a JSON object")
   const signature = own(request, "signature_name") ?? ""

@@ -25,8 +25,6 @@ async function publish(context: Context, path: string, flags: SignFlags): Promis
 
 /** Sends what was signed, and prints the result. */
 export async function publishSigned(context: Context, path: string, signed: Signed, flags: SignFlags): Promise<void> {
-  const { publishModel } = await import("@weighlock/client")
-  const folder = context.path(path)
   if (flags.dryRun === true) {
     const lines = listingLines(signed.taken).map(printable)
     context.out.result({
@@ -36,6 +34,26 @@ export async function publishSigned(context: Context, path: string, signed: Sign
     })
     return
   }
+  const { published, receipt } = await sendSigned(context, path, signed, flags)
+  const { manifest, created } = published
+  context.out.result({
+    json: { ...summary(manifest), ...listingJson(signed.taken, manifest), created, ...logged(manifest), receipt },
+    text: `${created ? "published" : "already published"} ${nameOf(manifest)}\nlogged as ${placeOf(manifest)}`,
+    digest: `sha256:${manifest.digest}`,
+  })
+  warnOfOther(context, signed.envelope, published)
+  context.out.hint(`the receipt is ${receipt}`)
+}
+
+/** Sends what was signed, or finds that it was before, and keeps the receipt. */
+export async function sendSigned(
+  context: Context,
+  path: string,
+  signed: Signed,
+  flags: SignFlags,
+): Promise<{ readonly published: Published; readonly receipt: string }> {
+  const { publishModel } = await import("@weighlock/client")
+  const folder = context.path(path)
   const options = await openClient(context, flags)
   const send = (envelope: Envelope): Promise<Published> =>
     publishModel(folder, envelope, { ...options, files: signed.taken.files })
@@ -49,15 +67,7 @@ export async function publishSigned(context: Context, path: string, signed: Sign
     },
   )
   context.progress.end()
-  const receipt = await keepReceipt(context, published)
-  const { manifest, created } = published
-  context.out.result({
-    json: { ...summary(manifest), ...listingJson(signed.taken, manifest), created, ...logged(manifest), receipt },
-    text: `${created ? "published" : "already published"} ${nameOf(manifest)}\nlogged as ${placeOf(manifest)}`,
-    digest: `sha256:${manifest.digest}`,
-  })
-  warnOfOther(context, signed.envelope, published)
-  context.out.hint(`the receipt is ${receipt}`)
+  return { published, receipt: await keepReceipt(context, published) }
 }
 
 /** The first accepted signatures are the ones that are logged, for ever. */

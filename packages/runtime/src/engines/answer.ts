@@ -2,7 +2,7 @@
 import { leastBytes, writeAnswer } from "../answer-body.ts"
 import { requireStructure } from "../body-structure.ts"
 import { RuntimeError } from "../errors.ts"
-import { readQuestion } from "../predict-body.ts"
+import { readInstance, readQuestion } from "../predict-body.ts"
 import { elementsIn, packBatch, type TensorSpec } from "../tensors.ts"
 import type { LoadedModel } from "./engine.ts"
 import type { AnswerReply, AnswerRequest } from "./messages.ts"
@@ -10,7 +10,9 @@ import type { AnswerReply, AnswerRequest } from "./messages.ts"
 /** Throws INPUT_INVALID, TOO_LARGE, OUTPUT_INVALID. */
 export async function answerBody(model: LoadedModel, request: AnswerRequest): Promise<AnswerReply> {
   requireStructure(request.body, model.inputs, request.maxRows)
-  const { form, rows, columns } = readQuestion(request.body, model.inputs, request.maxRows)
+  const { form, rows, columns } = request.single
+    ? readInstance(request.body, model.inputs)
+    : readQuestion(request.body, model.inputs, request.maxRows)
   requireAnswerRoom(model.outputs, rows, request.maxAnswer)
   const batch = model.inputs.map((spec, index) => packBatch(spec, columns[index] ?? []))
   return writeAnswer(form, model.outputs, await model.predict(batch), request.maxAnswer)

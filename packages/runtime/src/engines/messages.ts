@@ -35,6 +35,8 @@ export interface PredictRequest {
 export interface AnswerRequest {
   readonly kind: "answer"
   readonly body: Uint8Array<ArrayBuffer>
+  /** One instance by itself. */
+  readonly single: boolean
   readonly maxRows: number
   /** Bytes of JSON. */
   readonly maxAnswer: number

@@ -6,8 +6,10 @@ import type { Bodies } from "./bodies.ts"
 import { bodyLimit } from "./body-limit.ts"
 import { metadataDocument, statusDocument } from "./model-documents.ts"
 import type { Outgoing } from "./outgoing.ts"
+import type { Page } from "./page.ts"
 import { notFound, Refusal, refusalFor } from "./refusal.ts"
 import { parseRoute, type Route } from "./route.ts"
+import { requireSameOrigin } from "./same-origin.ts"
 
 export interface Limits {
   readonly maxBody: number
@@ -23,13 +25,19 @@ export interface App {
   readonly outgoing: Outgoing
   readonly limits: Limits
   readonly onBug: (error: unknown) => void
+  /** `null`: there is none, and no look at where questions come from. */
+  readonly page: Page | null
+  /** It listens on loopback. */
+  readonly isLocal: boolean
   draining: boolean
 }
 
 /** Never rejects. */
 export async function respond(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
+    if (app.page !== null) requireSameOrigin(request, app.isLocal)
     const route = parseRoute(request.method ?? "", request.url ?? "")
+    if (route.to === "page") return sendPage(app, request, response)
     const body = await answer(app, route, request, response)
     send(app, request, response, 200, body)
   } catch (error) {
@@ -42,12 +50,13 @@ export async function respond(app: App, request: IncomingMessage, response: Serv
 
 function answer(
   app: App,
-  route: Route,
+  route: Exclude<Route, { to: "page" }>,
   request: IncomingMessage,
   response: ServerResponse,
 ): string | Promise<Uint8Array> {
   if (route.to === "healthz") return JSON.stringify({ status: "ok" })
   if (route.to === "readyz") return readiness(app, response)
+  if (route.to === "algo") return askOne(app, route, request, response)
   const model = findModel(app, route.model, route.version)
   response.setHeader("weighlock-manifest", `sha256:${model.manifest.digest}`)
   if (route.to === "status") return JSON.stringify(statusDocument(model))
@@ -56,11 +65,34 @@ function answer(
   return app.bodies.with(request, limit, (body) => predict(app, model, body, response))
 }
 
+/** One instance by itself, to its result. */
+function askOne(
+  app: App,
+  { model: name, version }: Extract<Route, { to: "algo" }>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<Uint8Array> {
+  const model = [...app.models.values()].find(({ manifest }) => manifest.model === name)
+  if (!model) throw notFound(`algorithm ${name} is not served here`)
+  requireVersion(name, model, version)
+  response.setHeader("weighlock-manifest", `sha256:${model.manifest.digest}`)
+  const limit = bodyLimit(model, 1, app.limits.maxBody)
+  return app.bodies.with(request, limit, (body) => predict(app, model, body, response, true))
+}
+
+function sendPage(app: App, request: IncomingMessage, response: ServerResponse): void {
+  if (app.page === null) throw notFound("there is no page here; try /v1/models/{model}")
+  response.setHeader("content-security-policy", app.page.policy)
+  response.setHeader("referrer-policy", "no-referrer")
+  send(app, request, response, 200, app.page.html, "text/html; charset=utf-8")
+}
+
 async function predict(
   { limits, outgoing }: App,
   model: Model,
   body: Uint8Array<ArrayBuffer>,
   response: ServerResponse,
+  single = false,
 ): Promise<Uint8Array> {
   outgoing.requireRoom()
   const caller = new AbortController()
@@ -69,7 +101,7 @@ async function predict(
   response.once("close", leave)
   if (response.destroyed) leave()
   try {
-    const answer = await model.predictJson(body, { ...limits, signal: caller.signal })
+    const answer = await model.predictJson(body, { ...limits, single, signal: caller.signal })
     outgoing.hold(response, answer.length)
     return answer
   } finally {
@@ -91,10 +123,13 @@ function readiness({ models, draining }: App, response: ServerResponse): string 
 function findModel({ models }: App, name: string, version: string | undefined): Model {
   const model = models.get(name)
   if (!model) throw notFound(`model ${name} is not served here`)
-  const served = model.manifest.version
-  if (version !== undefined && version !== served)
-    throw notFound(`version ${version} of ${name} is not served; ${served} is`)
+  requireVersion(name, model, version)
   return model
+}
+
+function requireVersion(name: string, { manifest }: Model, version: string | undefined): void {
+  if (version === undefined || version === manifest.version) return
+  throw notFound(`version ${version} of ${name} is not served; ${manifest.version} is`)
 }
 
 function sendRefusal(app: App, request: IncomingMessage, response: ServerResponse, refusal: Refusal | null): void {
@@ -109,11 +144,12 @@ function send(
   response: ServerResponse,
   status: number,
   body: string | Uint8Array,
+  type = "application/json",
 ): void {
   const bytes = typeof body === "string" ? Buffer.from(body) : body
   if (app.draining) response.setHeader("connection", "close")
   if (response.statusCode === 200) response.statusCode = status
-  response.setHeader("content-type", "application/json")
+  response.setHeader("content-type", type)
   response.setHeader("content-length", bytes.length)
   response.setHeader("x-content-type-options", "nosniff")
   response.setHeader("cache-control", "no-store")

@@ -6,12 +6,14 @@
  */
 import { createServer, type Server } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
+import { isLoopbackHost } from "@weighlock/node"
 import { messageOf, RuntimeError } from "../errors.ts"
 import type { Model } from "../model.ts"
 import { defaultMaxAnswer, defaultMaxRows, defaultPredictTimeout, longestTimer, requireCount } from "../options.ts"
 import { type App, type Limits, respond } from "./app.ts"
 import { Bodies } from "./bodies.ts"
 import { Outgoing } from "./outgoing.ts"
+import { pageOf } from "./page.ts"
 
 export interface ServedModel {
   /** As in the URL: letters, digits, `.`, `_`, `-`. */
@@ -32,6 +34,8 @@ export interface ServeOptions {
   readonly maxAnswer?: number
   /** Milliseconds after which a question is answered with 504; default 30 seconds, as a model has it. */
   readonly predictTimeout?: number
+  /** A page at `/` to try the first model in a browser; pages of other origins are then refused with 403. Default false. */
+  readonly page?: boolean
   /** Hears of errors that are no caller's fault. Default: standard error. */
   readonly onBug?: (error: unknown) => void
 }
@@ -49,10 +53,13 @@ const mebibyte = 2 ** 20
 
 /** Resolves when requests are answered. Throws USAGE for names that clash or a port that can't be had. */
 export async function serveModels(models: readonly ServedModel[], options: ServeOptions = {}): Promise<Serving> {
-  const { host = "127.0.0.1", port = 8501, onBug = console.error } = options
+  const { host = "127.0.0.1", port = 8501, page = false, onBug = console.error } = options
   const limits = limitsOf(options)
+  const named = byName(models)
   const app: App = {
-    models: byName(models),
+    models: named,
+    page: page ? pageOf(named) : null,
+    isLocal: isLoopbackHost(host),
     bodies: new Bodies(8 * limits.maxBody),
     outgoing: new Outgoing(4 * limits.maxAnswer),
     limits,
