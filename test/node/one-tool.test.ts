@@ -57,7 +57,10 @@ const jobs: Readonly<Record<string, Job>> = {
   "small requests over HTTP": {
     sign: /import \{[^}]*\brequest\b[^}]*\} from "node:https?"|(?<![.#]|async )\bfetch\(/,
     tool: "HttpClient",
-    elsewhere: {},
+    elsewhere: {
+      "cli/src/deploying/service-files.ts": "a health check in the text of a Containerfile",
+      "runtime/src/serve/page.ts": "runs in a browser",
+    },
   },
 }
 
