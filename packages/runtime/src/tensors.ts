@@ -102,8 +102,32 @@ function pack(spec: TensorSpec, shape: number[], value: unknown, data: TensorVal
     const found = isList(value) ? `a list of ${value.length}` : describeValue(value)
     throw badInput(spec, `expected shape ${describe(spec.shape)}, found ${found} where a list of ${length} belongs`)
   }
+  if (inner.length === 0 && spec.dtype === "float32" && packFloats(value, data as Float32Array, offset)) return
   const each = elementsIn(inner)
   for (let index = 0; index < length; index++) pack(spec, inner, value[index], data, offset + index * each)
+}
+
+/** What most questions are made of, without a look at each number's type; `false` where one is no finite number. */
+function packFloats(list: ArrayLike<unknown>, data: Float32Array, offset: number): boolean {
+  if (list instanceof Float32Array) data.set(list, offset)
+  else if (!copyNumbers(list, data, offset)) return false
+  return areFinite(data, offset, offset + list.length)
+}
+
+function copyNumbers(list: ArrayLike<unknown>, data: Float32Array, offset: number): boolean {
+  for (let index = 0; index < list.length; index++) {
+    const value = list[index]
+    if (typeof value !== "number") return false
+    data[offset + index] = value
+  }
+  return true
+}
+
+function areFinite(data: Float32Array, from: number, to: number): boolean {
+  // The sum of so many zeros, but for NaN and the infinities.
+  let zero = 0
+  for (let index = from; index < to; index++) zero += (data[index] as number) * 0
+  return zero === 0
 }
 
 function scalar(spec: TensorSpec, value: unknown): Element {

@@ -65,7 +65,9 @@ export function openTfjsGraph(entrypoint: string, files: ReadonlyMap<string, Uin
   const nodes = asArray(topology["node"], "node", maxNodes).map(openNode)
   const weights = openWeights(model["weightsManifest"], folder, others)
   requireGraph(nodes, weights)
-  return { kind: "graph", topology, nodes, weights, ...tensorsOf(model, nodes) }
+  // The library looks into the versions, which say nothing of the graph.
+  const versioned = { ...topology, versions: { producer: 0 } }
+  return { kind: "graph", topology: versioned, nodes, weights, ...tensorsOf(model, nodes) }
 }
 
 function requireNoFunctions({ library }: JsonObject): void {
