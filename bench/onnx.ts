@@ -10,16 +10,8 @@ import { findPackage, onnxruntimePackage } from "@weighlock/runtime/src/engines/
 import { openFormat } from "@weighlock/runtime/src/formats/format.ts"
 import { loadVerified } from "@weighlock/runtime"
 import type { VerifiedFiles } from "@weighlock/client"
-import {
-  type Bytes,
-  graph,
-  intAttribute,
-  model,
-  node,
-  tensor,
-  types,
-  value,
-} from "@weighlock/test/support/onnx-file.ts"
+import type { Bytes } from "@weighlock/test/support/onnx-file.ts"
+import { denseNetwork } from "./dense-network.ts"
 
 interface Session {
   run(feeds: object): Promise<Record<string, { data: Float32Array }>>
@@ -33,32 +25,6 @@ interface Ort {
 const installed = findPackage(onnxruntimePackage)
 if (installed === null) throw new Error("weighlock engine add onnxruntime")
 const ort = createRequire(installed.main)(installed.main) as Ort
-
-function network(widths: readonly number[]): Bytes {
-  let seed = 7
-  const random = (): number => ((seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32 - 0.5) / 16
-  const nodes: Uint8Array[] = []
-  const initializers: Uint8Array[] = []
-  let from = "x"
-  for (let at = 1; at < widths.length; at++) {
-    const [rows, columns, isLast] = [widths[at - 1]!, widths[at]!, at === widths.length - 1]
-    const raw = new Uint8Array(Float32Array.from({ length: rows * columns }, random).buffer)
-    initializers.push(tensor({ name: `w${at}`, dims: [rows, columns], raw }))
-    nodes.push(node("MatMul", [from, `w${at}`], [`h${at}`]))
-    from = isLast ? "y" : `a${at}`
-    nodes.push(
-      node(isLast ? "Softmax" : "Relu", [`h${at}`], [from], { attributes: isLast ? [intAttribute("axis", -1)] : [] }),
-    )
-  }
-  return model({
-    graph: graph({
-      nodes,
-      initializers,
-      inputs: [value("x", types.float, ["n", widths[0]!])],
-      outputs: [value("y", types.float, ["n", widths.at(-1)!])],
-    }),
-  })
-}
 
 function verified(bytes: Bytes): VerifiedFiles {
   const file = { name: "m", size: bytes.length, digest: "", bytes: bytes.slice() }
@@ -87,7 +53,7 @@ const cases = [
   { what: "784-4096-4096-10", widths: [784, 4096, 4096, 10], batch: 256 },
 ]
 for (const { what, widths, batch } of cases) {
-  const bytes = network(widths)
+  const bytes = denseNetwork(widths)
   const session = await ort.InferenceSession.create(bytes, { executionProviders: ["cpu"], logSeverityLevel: 4 })
   const ours = await loadVerified(verified(bytes))
   const rows = Array.from({ length: batch }, (_, at) =>
@@ -113,7 +79,7 @@ for (const { what, widths, batch } of cases) {
   await ours.dispose()
 }
 
-const large = network([784, 4096, 4096, 2048, 10])
+const large = denseNetwork([784, 4096, 4096, 2048, 10])
 const walks = await timed(21, async () => openFormat("onnx", "m", new Map([["m", large]])))
 const loads = await timed(7, async () =>
   (await ort.InferenceSession.create(large, { executionProviders: ["cpu"], logSeverityLevel: 4 })).release(),
