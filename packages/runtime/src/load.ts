@@ -58,8 +58,12 @@ export async function loadModel(reference: string, given: ModelSource & LoadOpti
   // Who brings verified files needs no network code.
   const { fetchFiles, fetchModel, readModelFolder } = await import("@weighlock/client")
   const { bundle } = options
-  const files =
-    bundle === undefined ? await fetchModel(reference, options) : await readModelFolder(reference, bundle, options)
+  const link = new WorkerLink() // starts while the files arrive
+  const fetched = bundle === undefined ? fetchModel(reference, options) : readModelFolder(reference, bundle, options)
+  const files = await fetched.catch(async (error: unknown) => {
+    await link.close()
+    throw error
+  })
   const quiet = { ...options, onProgress: (): void => undefined }
   // What was verified stays so: a folder is not asked again how old its bundle is.
   const { maxStaleness: _, ...undated } = quiet
@@ -67,7 +71,7 @@ export async function loadModel(reference: string, given: ModelSource & LoadOpti
     bundle === undefined
       ? fetchFiles(files, { ...quiet, signal })
       : readModelFolder(reference, bundle, { ...undated, signal })
-  return loadVerified(files, { ...options, reload })
+  return await loadOn(link, files, { ...options, reload })
 }
 
 /**
@@ -75,29 +79,40 @@ export async function loadModel(reference: string, given: ModelSource & LoadOpti
  * Throws MODEL_REFUSED, DEVICE_UNAVAILABLE, USAGE; UNAVAILABLE when it takes too long; the signal's reason when aborted.
  */
 export async function loadVerified(files: VerifiedFiles, options: VerifiedLoadOptions = {}): Promise<Model> {
+  return await loadOn(new WorkerLink(), files, options)
+}
+
+/** The thread is ended when this throws. */
+async function loadOn(link: WorkerLink, files: VerifiedFiles, options: VerifiedLoadOptions): Promise<Model> {
   const { reload, predictTimeout = defaultPredictTimeout, maxRestarts = defaultMaxRestarts } = options
-  requireCount("predictTimeout", predictTimeout, longestTimer)
-  requireCount("maxRestarts", maxRestarts, 1_000)
-  const engine = await startEngine(files, options)
+  const engine = await startEngine(link, files, options, () => {
+    requireCount("predictTimeout", predictTimeout, longestTimer)
+    requireCount("maxRestarts", maxRestarts, 1_000)
+  })
   const restart =
     reload === undefined
       ? null
       : async (signal: AbortSignal): Promise<RunningEngine> => {
           const again = await reload(signal)
           requireSameManifest(files, again)
-          return await startEngine(again, { ...options, signal })
+          return await startEngine(new WorkerLink(), again, { ...options, signal })
         }
   return workerModel(files, new Supervisor(engine, { predictTimeout, maxRestarts, restart }))
 }
 
-async function startEngine(files: VerifiedFiles, options: LoadOptions): Promise<RunningEngine> {
+async function startEngine(
+  link: WorkerLink,
+  files: VerifiedFiles,
+  options: LoadOptions,
+  check: () => void = () => undefined,
+): Promise<RunningEngine> {
   const { device = "auto", signal, loadTimeout = defaultLoadTimeout, goldenTimeout = defaultGoldenTimeout } = options
-  signal?.throwIfAborted()
-  requireDevice(device)
-  requireSupported(files.manifest.format)
-  enginesFor(device, files.manifest.format)
-  const link = new WorkerLink()
   try {
+    check()
+    signal?.throwIfAborted()
+    requireDevice(device)
+    requireSupported(files.manifest.format)
+    enginesFor(device, files.manifest.format)
     const loading = loadWithExample(link, loadRequest(files, device), goldenTimeout)
     return { link, loaded: await withDeadline(link, loading, loadTimeout, signal) }
   } catch (error) {

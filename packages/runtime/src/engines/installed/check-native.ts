@@ -2,6 +2,7 @@
  * Whether an installed engine's native files are the ones that were locked, else those that its publisher made: before any
  * of them is loaded.
  */
+import { isMainThread } from "node:worker_threads"
 import { messageOf } from "../../errors.ts"
 import { type LockedEngine, readLock } from "./engine-lock.ts"
 import type { KnownFiles } from "./known-files.ts"
@@ -15,8 +16,19 @@ export interface NativeCheck {
   readonly why: string | null
 }
 
+/** In this thread: a load asks once for each engine of a package, and what was loaded first stays loaded. */
+const checked = new Map<string, NativeCheck>()
+
 /** Never throws. */
 export function checkNative(engine: EnginePackage, installed: Installed): NativeCheck {
+  const known = isMainThread ? undefined : checked.get(installed.folder)
+  if (known !== undefined) return known
+  const found = check(engine, installed)
+  checked.set(installed.folder, found)
+  return found
+}
+
+function check(engine: EnginePackage, installed: Installed): NativeCheck {
   try {
     const folder = enginesFolder()
     const lock = folder === null ? [] : readLock(folder)
