@@ -6,11 +6,14 @@
  *     node bench/memory.ts [--mb 268]
  */
 import { spawnSync } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import type { VerifiedFiles } from "@weighlock/client"
 import { loadVerified } from "@weighlock/runtime"
-import { dataset, hdf5 } from "@weighlock/test/support/hdf5-file.ts"
+import { dataset, type GroupParts, hdf5 } from "@weighlock/test/support/hdf5-file.ts"
 import { zip } from "@weighlock/test/support/zip-file.ts"
 import { denseNetwork, denseWeights } from "./dense-network.ts"
 
@@ -55,7 +58,7 @@ function filesOf(format: string, widths: readonly number[]): Record<string, Uint
       "model.h5": hdf5({ attributes: { model_config: JSON.stringify(modelTopology) }, members: { model_weights } }),
     }
   }
-  const groups = layers.map(({ layer, data }, index) => [
+  const groups = layers.map(({ layer, data }, index): [string, GroupParts] => [
     index === 0 ? "dense" : `dense_${index}`,
     { members: { vars: { attributes: { name: layer }, members: { "0": data } } } },
   ])
@@ -70,11 +73,9 @@ function filesOf(format: string, widths: readonly number[]): Record<string, Uint
 
 /** Written once, so that what made it is no part of what is measured. */
 async function measure(format: string, device: string, folder: string): Promise<void> {
-  const { readdirSync, readFileSync } = await import("node:fs")
-  const { join } = await import("node:path")
   const files = readdirSync(folder).map((name) => {
     const read = readFileSync(join(folder, name))
-    const bytes = new Uint8Array(read.buffer as ArrayBuffer, read.byteOffset, read.length)
+    const bytes = new Uint8Array(read.buffer, read.byteOffset, read.length)
     return [
       name,
       {
@@ -95,10 +96,7 @@ async function measure(format: string, device: string, folder: string): Promise<
   process.exit(0)
 }
 
-async function main(): Promise<void> {
-  const { mkdtempSync, rmSync, writeFileSync } = await import("node:fs")
-  const { tmpdir } = await import("node:os")
-  const { join } = await import("node:path")
+function main(): void {
   const peak = (format: string, device: string, widths: readonly number[]): { mib: number; size: number } => {
     const folder = mkdtempSync(join(tmpdir(), "weighlock-memory-"))
     let size = 0
@@ -125,4 +123,5 @@ async function main(): Promise<void> {
 }
 
 const [format, device, folder] = positionals
-await (format && device && folder ? measure(format, device, folder) : main())
+if (format && device && folder) await measure(format, device, folder)
+else main()
