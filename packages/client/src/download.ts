@@ -54,7 +54,8 @@ export async function downloadMissing(
 ): Promise<void> {
   let waiting = distinct(resources)
   let missing = new Set(await absentOf(session, waiting))
-  if (missing.size > 0 && session.transport.isOffline) throw notHere(waiting.filter((resource) => missing.has(resource)))
+  if (missing.size > 0 && session.transport.isOffline)
+    throw notHere(waiting.filter((resource) => missing.has(resource)))
   const total = sizeOf(missing)
   await session.cache.requireSpace([...missing])
   let [done, movedAt, idle] = [0, performance.now(), 0]
