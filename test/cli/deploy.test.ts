@@ -90,8 +90,26 @@ test("the first line, the notebook's call, its version, TF Serving's, and a sour
 test("what was served without a page has none, and answers whoever asks, as before", async () => {
   const service = await cli.start("serve", "acme/mnist@1.0.0", "--port", "0")
   const { url } = service.announced
+  const { models } = service.announced as unknown as { models: { software: boolean }[] }
+  assert.equal(models[0]?.software, false)
   assert.equal((await fetch(url)).status, 404)
   assert.equal((await ask(`${url}/v1/algo/acme/mnist`, zeros, { origin: "https://other.example" })).status, 200)
+  await service.stop()
+})
+
+test("two versions of one model: each by its own", async () => {
+  const { json, weights } = await save(mnistLike())
+  mkdirSync(cli.path("other"))
+  writeFileSync(cli.path("other", "model.json"), JSON.stringify(json))
+  writeFileSync(cli.path("other", weightFile), weights)
+  await cli.json("publish", "other", "--as", "acme/mnist@1.1.0")
+  const service = await cli.start("serve", "old=acme/mnist@1.0.0", "new=acme/mnist@1.1.0", "--port", "0")
+  const manifests = await Promise.all(
+    ["1.0.0", "1.1.0"].map(async (version) =>
+      (await ask(`${service.announced.url}/v1/algo/acme/mnist/${version}`, zeros)).headers.get("weighlock-manifest"),
+    ),
+  )
+  assert.equal(new Set(manifests).size, 2)
   await service.stop()
 })
 

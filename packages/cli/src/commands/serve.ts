@@ -81,6 +81,7 @@ function announce(
     manifest: `sha256:${manifest.digest}`,
     engine: engine.name,
     device: engine.device,
+    software: engine.software,
     passedOver: engine.passedOver,
     rehearsal: engine.rehearsal,
     golden: engine.golden,

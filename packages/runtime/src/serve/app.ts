@@ -72,7 +72,8 @@ function askOne(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<Uint8Array> {
-  const model = [...app.models.values()].find(({ manifest }) => manifest.model === name)
+  const served = [...app.models.values()].filter(({ manifest }) => manifest.model === name)
+  const model = served.find(({ manifest }) => manifest.version === version) ?? served[0]
   if (!model) throw notFound(`algorithm ${name} is not served here`)
   requireVersion(name, model, version)
   response.setHeader("weighlock-manifest", `sha256:${model.manifest.digest}`)

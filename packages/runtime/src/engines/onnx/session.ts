@@ -86,7 +86,7 @@ async function createFor(
 }
 
 function createSession(ort: OnnxRuntime, bytes: Uint8Array, provider: Provider): Promise<Session> {
-  // Memory is not held back from the system for questions of other sizes; native code keeps quiet on our streams.
+  // Only what is fatal: native code writes to our streams.
   return ort.InferenceSession.create(bytes, { executionProviders: [provider], logSeverityLevel: 4 })
 }
 
